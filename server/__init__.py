@@ -1,0 +1,1 @@
+"""The web side and the `mailspan` command; no business rule lives here."""

@@ -1,0 +1,1 @@
+"""The sync service: keeps mailboxes and the CRM in step."""

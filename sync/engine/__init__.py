@@ -1,0 +1,1 @@
+"""The imperative part: the one loop that pulls, decides, files and settles."""

@@ -1,0 +1,329 @@
+"""The product's nouns: frozen data that core, engine, store and providers hand to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar
+
+if TYPE_CHECKING:
+    from sync.errors import RemoteError
+
+T = TypeVar("T")
+Role = Literal["from", "reply_to", "to", "cc", "bcc"]
+Direction = Literal["received", "sent"]
+MessageKind = Literal["mail", "bounce", "calendar", "receipt"]
+Trigger = Literal["label", "folder", "category", "click", "follow", "capture"]
+
+
+# --- mail -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Participant:
+    """One address of a mail's header. `email` is lower case and syntactically plausible; `company` is the sender's
+    Organization header (empty elsewhere)."""
+
+    role: Role
+    email: str
+    name: str = ""
+    company: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """`inline` parts are those the HTML body shows by Content-ID."""
+
+    name: str
+    content_type: str
+    content: bytes
+    inline: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What a MIME message says, whatever shape it is in. `defects` are texts without content."""
+
+    message_id: str  # as in the header, with <>; a stable stand-in <...@mailspan.invalid> when the header is missing
+    subject: str
+    date: datetime | None  # aware, UTC
+    participants: tuple[Participant, ...]
+    text: str
+    html: str
+    attachments: tuple[Attachment, ...]
+    in_reply_to: str = ""
+    references: tuple[str, ...] = ()
+    kind: MessageKind = "mail"
+    automatic: bool = False
+    defects: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A mail as it lies in one mailbox. `id` and `thread` mean something in that mailbox only (providers.md 1.6)."""
+
+    id: str
+    thread: str
+    labels: frozenset[str]  # provider ids of the labels, folder or categories it carries now
+    direction: Direction
+    mime: Parsed
+    received: datetime | None = None  # the provider's own date, aware, UTC
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a mailbox says about one message: an event (from `changes`) or a level (from `dropped`)."""
+
+    id: str
+    thread: str
+    labels: frozenset[str]  # provider ids that it carries after the last event of the page
+    archived: bool = False  # it lay outside of the Inbox before it was dropped: do not put it back there
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """`cursor` is opaque text. Absence means deletion only on a page that is `complete`."""
+
+    changed: tuple[T, ...]
+    cursor: str
+    gone: tuple[str, ...] = ()
+    more: bool = False
+    complete: bool = False
+
+
+# --- the drop tree --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a mail is filed to: `archive` (contacts and leads only), `create` an item of `kind`, or an existing
+    `record`."""
+
+    action: Literal["archive", "create", "record"] = "archive"
+    kind: str = ""
+    id: str = ""
+
+    @property
+    def key(self) -> str:
+        return ":".join(part for part in (self.action, self.kind, self.id) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One label or folder that Mailspan wants. `remote_id` is the one remembered, if any; `rename` says that the wanted
+    name changed since it was set, so that a user's own renaming survives (product.md 7 L2)."""
+
+    key: str  # "master", "drop.archive", "marker.done", "reason.no_sender", ...
+    name: str
+    parent: str | None = None
+    role: Literal["container", "drop", "marker"] = "container"
+    target: Target | None = None
+    color: str = "grey"  # a word of core.labels.COLORS; the adapter knows the vendor's palette
+    remote_id: str | None = None
+    rename: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LabelTree:
+    """Parents come before their children."""
+
+    nodes: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelMap:
+    """Node key -> the provider's id, for every node of the tree."""
+
+    ids: Mapping[str, str]
+    created: tuple[str, ...] = ()
+    renamed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How one message is left: `remove` and `add` are provider ids. `home` puts it back to Inbox or Sent by
+    direction; read state, stars, dates and other labels stay."""
+
+    id: str
+    remove: frozenset[str] = frozenset()
+    add: frozenset[str] = frozenset()
+    home: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A summary e-mail: keyed create-or-replace (product.md 14)."""
+
+    key: str
+    labels: frozenset[str]
+    mime: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """A push channel and when it ends (UTC)."""
+
+    id: str
+    expires: datetime
+
+
+# --- the CRM --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRef:
+    """A CRM record. `kind` is user, contact, lead, account, email, task, or a module's name; an `id` that begins with
+    "@" names a `NewRecord` of the same entry."""
+
+    kind: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A user, contact or lead found for an address."""
+
+    record: RecordRef
+    name: str
+    email: str  # the address it was found by, lower case
+    account: RecordRef | None = None
+    field: str = ""  # the CRM field that held the address
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    record: RecordRef
+    name: str
+    found_by: Literal["name", "website", "email"] = "name"
+
+
+@dataclass(frozen=True, slots=True)
+class Filed:
+    """A mail that the CRM already holds. `people` are the records related to it; `activity` the task beside it."""
+
+    record: RecordRef
+    people: frozenset[RecordRef] = frozenset()
+    activity: RecordRef | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A filing whose outcome is unknown: enough to look for it where the CRM has no Message-ID (design.md 7)."""
+
+    message_id: str
+    subject: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Everything one `match` call must answer. Addresses, domains and company names are lower case."""
+
+    addresses: frozenset[str] = frozenset()
+    message_ids: frozenset[str] = frozenset()
+    domains: frozenset[str] = frozenset()  # those whose account is wanted
+    companies: frozenset[str] = frozenset()
+    sent: tuple[Sent, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.addresses or self.message_ids or self.domains or self.companies or self.sent)
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """The CRM's answer. Every asked key is present; an empty tuple means: asked, and there is none."""
+
+    people: Mapping[str, tuple[Person, ...]] = field(default_factory=dict)  # by address
+    by_domain: Mapping[str, tuple[Account, ...]] = field(default_factory=dict)
+    by_company: Mapping[str, tuple[Account, ...]] = field(default_factory=dict)
+    filed: Mapping[str, Filed] = field(default_factory=dict)  # by Message-ID; only those that are there
+
+    def merge(self, other: Directory) -> Directory:
+        """Both answers in one; `other` wins."""
+        return Directory(
+            {**self.people, **other.people},
+            {**self.by_domain, **other.by_domain},
+            {**self.by_company, **other.by_company},
+            {**self.filed, **other.filed},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """What this CRM organisation can do, from its own description."""
+
+    email_record: bool  # a record kind of its own for e-mail that can be created
+    shared_activities: bool  # one task related to several contacts
+    email_fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # kind -> e-mail fields found by describe
+
+
+@dataclass(frozen=True, slots=True)
+class NewRecord:
+    """A record to create with the entry. `ref` is "@" + a name unique in the entry; `fields` are canonical: first_name,
+    last_name, email, company, name, website; `account` may be a reference within the entry."""
+
+    ref: str
+    kind: Literal["contact", "lead", "account"]
+    fields: Mapping[str, str]
+    owner: str
+    account: RecordRef | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A participant and the record it stands for (None: an address without a record)."""
+
+    role: Literal["from", "to", "cc", "bcc", "other"]
+    email: str
+    name: str
+    record: RecordRef | None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One mail as the CRM shall hold it: written all-or-none, one entry per mail (design.md 4.7).
+
+    With `existing` set the activity is there already: only missing relations are added.
+    """
+
+    key: str  # unique within one `file` call
+    message_id: str
+    record: Literal["email", "task"]
+    completed: bool  # of a task: whether it is done
+    owner: str  # CRM user id
+    subject: str
+    date: datetime
+    incoming: bool
+    text: str
+    html: str
+    relations: tuple[Relation, ...]
+    create: tuple[NewRecord, ...] = ()
+    targets: tuple[RecordRef, ...] = ()  # items it is related to, the primary one first
+    attachments: tuple[Attachment, ...] = ()
+    existing: Filed | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one item of a call. `records` maps the entry's "@" references and "activity" to CRM records."""
+
+    key: str
+    error: RemoteError | None = None
+    records: Mapping[str, RecordRef] = field(default_factory=dict)
+    notes: Sequence[str] = ()  # what was left out and why, without content
+
+    @property
+    def ok(self) -> bool:
+        return self.error is None
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A CRM record as a person sees it in a list."""
+
+    record: RecordRef
+    title: str
+    subtitle: str = ""
+    link: str = ""
