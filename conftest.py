@@ -1,0 +1,3 @@
+"""The root of the tests: plugins that hold for every test."""
+
+pytest_plugins = ["tests.plugins.loopback"]
