@@ -1,0 +1,92 @@
+"""``python -m sandbox``: serve the simulators until SIGTERM."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import logging
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+from sandbox.frame.frame import VENDORS, Frame
+from sandbox.frame.organisation import read_organisation
+
+DEFAULT_SEED = Path(__file__).parent / "seed" / "organisation.yaml"
+PARENT_CHECK_SECONDS = 0.5
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser("python -m sandbox", description="Local Google, Microsoft and Salesforce.")
+    parser.add_argument("--json", action="store_true", help="print one JSON line when ready, nothing else")
+    parser.add_argument("--record", type=Path, metavar="FILE", help="append every exchange as JSON Lines")
+    parser.add_argument("--seed", type=Path, metavar="FILE", help="organisation (YAML); default: the one supplied")
+    parser.add_argument("--mail", type=Path, metavar="DIR", help="its mails; default: mail/ beside the organisation")
+    parser.add_argument("--no-seed", action="store_true", help="start empty")
+    parser.add_argument("--state-dir", type=Path, metavar="DIR", help="keep CA and key files here, not in a new folder")
+    parser.add_argument("--parent-pid", type=int, metavar="N", help="end when this process has ended")
+    for name in (*VENDORS, "control"):
+        parser.add_argument(f"--port-{name}", type=int, default=0, metavar="N")
+    return parser
+
+
+def main() -> int:
+    """Serve; 0 after SIGTERM or SIGINT, 2 for wrong arguments or an unreadable organisation."""
+    options = arguments().parse_args()
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    folder = options.state_dir or Path(tempfile.mkdtemp(prefix="sandbox-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        frame = Frame(folder.resolve(), options.record)
+        frame.open({name: getattr(options, f"port_{name}") for name in (*VENDORS, "control")})
+        path = options.seed or (DEFAULT_SEED if DEFAULT_SEED.exists() else None)
+        if path is not None and not options.no_seed:
+            frame.seed(read_organisation(path), options.mail or path.parent / "mail")
+        frame.start()
+        announce(frame, options.json)
+        wait(stop, options.parent_pid)
+        frame.close()
+    except (OSError, ValueError) as error:
+        print(f"sandbox: {error}", file=sys.stderr)
+        return 2
+    finally:
+        if options.state_dir is None:
+            shutil.rmtree(folder, ignore_errors=True)
+    return 0
+
+
+def announce(frame: Frame, as_json: bool) -> None:
+    """Print the ready line, or the same for people."""
+    ready = frame.ready()
+    if as_json:
+        print(json.dumps(ready), flush=True)
+        return
+    for name in (n for n in VENDORS if n in ready):
+        print(f"{name:<11} {ready[name]['url']}  ({len(ready[name]['tokens'])} users)")
+    print(f"{'control':<11} {ready['control']}\n{'CA file':<11} {ready['ca']}", flush=True)
+
+
+def wait(stop: threading.Event, parent: int | None) -> None:
+    """Until told to stop, or until the parent process is gone."""
+    while not stop.wait(PARENT_CHECK_SECONDS if parent else None):
+        alive = False
+        with contextlib.suppress(PermissionError, ProcessLookupError):
+            os.kill(parent or 0, 0)
+            alive = True
+        if not alive:
+            return
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    os._exit(code)  # worker threads may still sit in a slow answer: nobody waits for them

@@ -1,0 +1,97 @@
+"""The frame that vendors are plugged into."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import random
+from pathlib import Path
+from typing import Any
+
+from sandbox.frame import certificates
+from sandbox.frame.clock import Clock
+from sandbox.frame.control import control_app
+from sandbox.frame.faults import Faults
+from sandbox.frame.meter import Meter
+from sandbox.frame.middleware import Middleware
+from sandbox.frame.record import Recorder
+from sandbox.frame.server import Port
+from sandbox.frame.settings import Settings
+from sandbox.frame.vendor import Json, Vendor
+
+VENDORS = ("google", "microsoft", "salesforce")
+SEED = 20260401
+
+
+class Frame:
+    """Shared services and the ports. One for a process; `folder` takes files handed to clients."""
+
+    def __init__(self, folder: Path, record: Path | None = None) -> None:
+        self.folder = folder
+        self.clock = Clock()
+        self.meter = Meter()
+        self.faults = Faults()
+        self.random = random.Random(SEED)
+        self.settings = Settings()
+        self.recorder = Recorder(record)
+        self.vendors: dict[str, Vendor] = {}
+        self._ports: dict[str, Port] = {}
+        self._seed: tuple[Json, Path | None] | None = None
+        self.ca, self._pem = certificates.make(folder)
+        self.settings.define("latency_ms", {}, "constant delay of each answer in milliseconds, by vendor")
+        self.settings.define("record", True, "whether exchanges are written to the recording")
+        self.settings.define("page_size", 0, "upper limit of every list's page; 0 is the vendor's own")
+
+    def url(self, name: str) -> str:
+        """Base URL of a vendor ("google") or of "control"; KeyError before `open`."""
+        return self._ports[name].url
+
+    def open(self, ports: dict[str, int]) -> None:
+        """Plug in every vendor that is there and listen; a port of 0 means any free one."""
+        for name in VENDORS:
+            spec = importlib.util.find_spec(f"sandbox.{name}")
+            if spec is None or spec.origin is None:  # not built, or a folder without a package
+                continue
+            vendor: Vendor = importlib.import_module(f"sandbox.{name}").create(self)
+            self.vendors[name] = vendor
+            self._ports[name] = Port(Middleware(self, vendor), ports.get(name, 0), self._pem)
+        self._ports["control"] = Port(control_app(self), ports.get("control", 0), None, threads=4)
+
+    def start(self) -> None:
+        """Serve on every port."""
+        for port in self._ports.values():
+            port.start()
+
+    def close(self) -> None:
+        """Stop serving."""
+        for port in self._ports.values():
+            port.stop()
+        for vendor in self.vendors.values():
+            getattr(vendor, "close", lambda: None)()
+        self.recorder.close()
+
+    def seed(self, org: Json, mail: Path | None) -> None:
+        """Fill every vendor; the same again comes back at `reset`."""
+        self._seed = (org, mail)
+        for vendor in self.vendors.values():
+            vendor.seed(org, mail)
+
+    def reset(self, seed: bool = True) -> None:
+        """Everything as after the start, seeded again unless told otherwise."""
+        self.faults.clear()
+        self.clock.reset()
+        self.settings.restore()
+        self.random.seed(SEED)
+        for vendor in self.vendors.values():
+            vendor.reset()
+        if seed and self._seed:
+            self.seed(*self._seed)
+        self.meter.reset()
+
+    def ready(self) -> dict[str, Any]:
+        """The ready line."""
+        out: dict[str, Any] = {
+            name: {"url": self.url(name), "tokens": vendor.tokens(), **vendor.info()}
+            for name, vendor in self.vendors.items()
+        }
+        return {**out, "ca": str(self.ca), "control": self.url("control")}
