@@ -27,7 +27,7 @@ NUMBERS = frozenset({"int", "long", "double", "currency", "percent"})
 WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Field:
     """One field; `marks` as in the tables."""
 
@@ -58,7 +58,7 @@ class Field:
         return self.name.endswith("__c")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class SObject:
     """One object and its fields."""
 
