@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from sync.errors import RemoteError
 
 T = TypeVar("T")
-Role = Literal["from", "reply_to", "to", "cc", "bcc"]
+Role = Literal["from", "reply_to", "to", "cc", "bcc", "about"]  # about: whom a delivery report is about
 Direction = Literal["received", "sent"]
 MessageKind = Literal["mail", "bounce", "calendar", "receipt"]
 Trigger = Literal["label", "folder", "category", "click", "follow", "capture"]
@@ -109,6 +109,13 @@ class Target:
     def key(self) -> str:
         return ":".join(part for part in (self.action, self.kind, self.id) if part)
 
+    @classmethod
+    def parse(cls, key: str) -> Target:
+        action, kind, identifier = (key.split(":") + ["", ""])[:3]
+        if action not in ("archive", "create", "record"):
+            raise ValueError(f"no such target: {key!r}")
+        return cls(action, kind, identifier)  # type: ignore[arg-type]
+
 
 @dataclass(frozen=True, slots=True)
 class Node:
@@ -190,6 +197,7 @@ class Person:
     email: str  # the address it was found by, lower case
     account: RecordRef | None = None
     field: str = ""  # the CRM field that held the address
+    owner: str = ""  # id of the CRM user who owns the record; of several people with one address, the user's own wins
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,6 +311,7 @@ class Entry:
     targets: tuple[RecordRef, ...] = ()  # items it is related to, the primary one first
     attachments: tuple[Attachment, ...] = ()
     existing: Filed | None = None
+    notes: tuple[str, ...] = ()  # what was left out and why, without content
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,40 @@
+"""What lies in which drop label -> the filings to make (design.md 4.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sync.model import Seen, Target
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """File one mail to one target. `labels` are the drop labels to take off when it is done."""
+
+    message: str
+    thread: str
+    target: Target
+    labels: frozenset[str]
+    archived: bool = False
+
+
+def decide(seen: Sequence[Seen], drops: Mapping[str, Target]) -> tuple[Intent, ...]:
+    """One intent per mail and target, in the order in which the mails were first seen.
+
+    A mail that was seen more than once counts as it was seen last: a page of changes may be followed by the level,
+    and the level is the truth. Labels that are no drop labels say nothing. `drops`: label id -> target.
+    """
+    last: dict[str, Seen] = {}
+    for one in seen:
+        last[one.id] = one
+    intents = []
+    for message, one in last.items():
+        by_target: dict[Target, set[str]] = {}
+        for label in sorted(one.labels & drops.keys()):
+            by_target.setdefault(drops[label], set()).add(label)
+        intents.extend(
+            Intent(message, one.thread, target, frozenset(labels), one.archived)
+            for target, labels in sorted(by_target.items(), key=lambda item: item[0].key)
+        )
+    return tuple(intents)
