@@ -1,0 +1,223 @@
+"""Gmail as a `MailProvider`: one mailbox (providers.md 1).
+
+A tracked mail costs 3 HTTP calls and 27 units: history 2, get raw 20, modify 5. A burst of 50 is read in one batch and
+settled in one batch. Nothing here sleeps or repeats by itself, except single parts of a batch (`batch.py`).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sync.core import mime
+from sync.errors import Conflict, Missing, Rejected, RemoteError
+from sync.model import LabelMap, LabelTree, Mark, Message, Outcome, Page, Seen
+from sync.ports import Meter
+from sync.providers.google import batch, changes, errors, tree
+from sync.providers.google.changes import INBOX, OUTGOING
+from sync.providers.google.http import Api, Call
+from sync.providers.google.quota import BULK_FROM, BULK_IDS
+
+LIST_PAGE = 500
+ASIDE = frozenset({"TRASH", "SPAM"})  # what the user threw away does not come back to the Inbox
+Delta = tuple[frozenset[str], frozenset[str]]  # add, remove
+
+
+@dataclass(frozen=True, slots=True)
+class _Edit:
+    """One write: what changes, and on which messages."""
+
+    delta: Delta
+    ids: tuple[str, ...]
+
+
+class Gmail:
+    """`client` is `http.service(...)`, `http_factory` gives this thread's authorised http (`auth.Grants.http`)."""
+
+    def __init__(self, address: str, client: Any, http_factory: Callable[[], Any], meter: Meter) -> None:
+        self.address = address
+        self._api = Api(client, http_factory, meter)
+        self._labels: dict[str, frozenset[str]] = {}  # of messages met before: tells their direction
+
+    def ensure_tree(self, label_tree: LabelTree) -> LabelMap:
+        """1 unit when all is there; 5 for each label created or renamed."""
+        return tree.ensure(self._api, label_tree)
+
+    def changes(self, cursor: str | None) -> Page[Seen]:
+        """2 units per 500 records. A message named here may be gone when it is read: `Missing`."""
+        page = changes.read(self._api, cursor)
+        self._labels.update((seen.id, seen.labels) for seen in page.changed)
+        return page
+
+    def dropped(self, labels: Sequence[str]) -> Sequence[Seen]:
+        """1 unit per label and 5 per 500 messages of those that are not empty; trash and spam are left out. `labels`
+        of an answer are those asked for; what lay outside of the Inbox before cannot be told: `archived` is false."""
+        found: dict[str, tuple[str, set[str]]] = {}
+        for label, messages in self._lying(labels).items():
+            for message in messages:
+                found.setdefault(message["id"], (message["threadId"], set()))[1].add(label)
+        return [Seen(key, thread, frozenset(inside)) for key, (thread, inside) in found.items()]
+
+    def read(self, ids: Sequence[str]) -> Mapping[str, Message | RemoteError]:
+        """20 units per message."""
+        wanted = list(dict.fromkeys(ids))
+        answers = batch.run(self._api, [self._get(key, "raw") for key in wanted])
+        return {
+            key: answer if isinstance(answer, RemoteError) else self._message(key, answer)
+            for key, answer in zip(wanted, answers, strict=True)
+        }
+
+    def settle(self, marks: Sequence[Mark]) -> Sequence[Outcome]:
+        """5 units per message; 50 for up to 1,000 that change alike, when they are more than 10. Gmail tells no single
+        failure there: a message that is gone counts as settled. A label that is gone gives `Conflict`."""
+        failed = self._learn([mark.id for mark in marks if mark.home and mark.id not in self._labels])
+        groups: dict[Delta, list[str]] = {}
+        for mark in marks:
+            delta = self._delta(mark)
+            if mark.id not in failed and any(delta):
+                groups.setdefault(delta, []).append(mark.id)
+        failed |= self._modify(groups)
+        return [Outcome(mark.id, failed.get(mark.id)) for mark in marks]
+
+    def lag(self, labels: Sequence[str]) -> Mapping[str, float]:
+        """The date on which the oldest message of each label reached the mailbox: Gmail does not tell when it was
+        dropped, so this is an upper bound of the wait. 20 units per label that is not empty."""
+        last = {label: messages[-1]["id"] for label, messages in self._lying(labels).items() if messages}
+        answers = batch.run(self._api, [self._get(key, "minimal") for key in last.values()])
+        return {
+            label: int(answer["internalDate"]) / 1000
+            for label, answer in zip(last, answers, strict=True)
+            if not isinstance(answer, RemoteError)
+        }
+
+    def _get(self, message_id: str, form: str) -> Call:
+        request = self._api.client.users().messages().get(userId="me", id=message_id, format=form)
+        return Call("messages.get", request)
+
+    def _message(self, key: str, body: Mapping[str, Any]) -> Message | RemoteError:
+        labels = frozenset(body.get("labelIds", ()))
+        self._labels[key] = labels
+        try:
+            raw = decode(body["raw"])
+        except (KeyError, binascii.Error, ValueError):
+            return Rejected("the raw message is not readable", vendor=errors.VENDOR, operation="messages.get")
+        return Message(
+            id=key,
+            thread=body["threadId"],
+            labels=labels,
+            direction="sent" if labels & OUTGOING else "received",
+            mime=mime.parse(raw),
+            received=datetime.fromtimestamp(int(body["internalDate"]) / 1000, UTC) if "internalDate" in body else None,
+            size=len(raw),
+        )
+
+    def _lying(self, labels: Sequence[str]) -> dict[str, list[Mapping[str, Any]]]:
+        """Label -> what lies in it, newest first, for labels that are not empty; one that is gone is empty."""
+        resource = self._api.client.users().labels()
+        wanted = list(dict.fromkeys(labels))
+        counts = batch.run(self._api, [Call("labels.get", resource.get(userId="me", id=key)) for key in wanted])
+        filled = [
+            label
+            for label, count in zip(wanted, counts, strict=True)
+            if not _gone(count) and _sure(count).get("messagesTotal", 0) > 0
+        ]
+        out: dict[str, list[Mapping[str, Any]]] = {label: [] for label in filled}
+        pages: dict[str, str | None] = dict.fromkeys(filled)
+        while pages:
+            answers = batch.run(self._api, [self._list(label, token) for label, token in pages.items()])
+            following: dict[str, str | None] = {}
+            for label, answer in zip(pages, answers, strict=True):
+                if _gone(answer):
+                    continue
+                page = _sure(answer)
+                out[label] += page.get("messages", ())
+                if page.get("nextPageToken"):
+                    following[label] = page["nextPageToken"]
+            pages = following
+        return out
+
+    def _list(self, label: str, token: str | None) -> Call:
+        more = {"pageToken": token} if token else {}
+        request = self._api.client.users().messages().list(userId="me", labelIds=[label], maxResults=LIST_PAGE, **more)
+        return Call("messages.list", request)
+
+    def _learn(self, ids: Sequence[str]) -> dict[str, RemoteError]:
+        """Ask for the labels of messages that this object never met (20 units each); errors by id."""
+        wanted = list(dict.fromkeys(ids))
+        failed: dict[str, RemoteError] = {}
+        answers = batch.run(self._api, [self._get(key, "minimal") for key in wanted])
+        for key, answer in zip(wanted, answers, strict=True):
+            if isinstance(answer, RemoteError):
+                failed[key] = answer
+            else:
+                self._labels[key] = frozenset(answer.get("labelIds", ()))
+        return failed
+
+    def _delta(self, mark: Mark) -> Delta:
+        """SENT can be neither added nor removed (providers.md 1.3): home of a sent mail is where it is."""
+        stays = self._labels.get(mark.id, frozenset()) & (OUTGOING | ASIDE)
+        add = mark.add | ({INBOX} if mark.home and not stays else frozenset())
+        return add, mark.remove - add
+
+    def _modify(self, groups: Mapping[Delta, Sequence[str]]) -> dict[str, RemoteError]:
+        """Write the deltas in as few calls as can be; errors by message id."""
+        edits = [
+            _Edit(delta, tuple(ids[start : start + size]))
+            for delta, ids in groups.items()
+            for size in (BULK_IDS if len(ids) >= BULK_FROM else 1,)
+            for start in range(0, len(ids), size)
+        ]
+        failed = self._write(edits)
+        whole = [
+            edit for edit in edits if len(edit.ids) > 1 and isinstance(failed.get(edit.ids[0]), Missing | Rejected)
+        ]
+        for edit in whole:  # one bad id must not hold back the others
+            for key in edit.ids:
+                del failed[key]
+        return failed | self._write([_Edit(edit.delta, (key,)) for edit in whole for key in edit.ids])
+
+    def _write(self, edits: Sequence[_Edit]) -> dict[str, RemoteError]:
+        failed: dict[str, RemoteError] = {}
+        existing: frozenset[str] | None = None
+        for edit, answer in zip(edits, batch.run(self._api, [self._edit(edit) for edit in edits]), strict=True):
+            if not isinstance(answer, RemoteError):
+                continue
+            error: RemoteError = answer
+            if isinstance(answer, Rejected):
+                existing = self._label_ids() if existing is None else existing
+                if not edit.delta[0] | edit.delta[1] <= existing:
+                    error = Conflict("a label is gone", vendor=errors.VENDOR, operation=answer.operation, status=400)
+            failed.update(dict.fromkeys(edit.ids, error))
+        return failed
+
+    def _edit(self, edit: _Edit) -> Call:
+        messages = self._api.client.users().messages()
+        body = {"addLabelIds": sorted(edit.delta[0]), "removeLabelIds": sorted(edit.delta[1])}
+        if len(edit.ids) > 1:
+            return Call("messages.batchModify", messages.batchModify(userId="me", body={"ids": edit.ids, **body}))
+        return Call("messages.modify", messages.modify(userId="me", id=edit.ids[0], body=body))
+
+    def _label_ids(self) -> frozenset[str]:
+        answer = self._api.call(Call("labels.list", self._api.client.users().labels().list(userId="me")))
+        return frozenset(label["id"] for label in answer.get("labels", ()))
+
+
+def decode(raw: str) -> bytes:
+    """The bytes of a raw message: base64url with or without padding (providers.md GM-13)."""
+    text = "".join(raw.split()).rstrip("=").translate(str.maketrans("+/", "-_"))
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def _gone(answer: batch.Answer) -> bool:
+    return isinstance(answer, Missing)
+
+
+def _sure(answer: batch.Answer) -> dict[str, Any]:
+    """The answer, or its error raised: a level must be whole to be the truth."""
+    if isinstance(answer, RemoteError):
+        raise answer
+    return answer
