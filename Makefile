@@ -10,7 +10,7 @@ JOBS   ?= auto
 UV     ?= uv
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check lint types imports format lock clean
+.PHONY: help install demo test check lint types imports format docs lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ imports: $(STAMP) ## import-linter: who may import whom
 format: $(STAMP) ## let ruff mend and format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(STAMP) ## write docs/settings.md again from the tables in the code
+	$(BIN)/python -m sync.manual > docs/settings.md
 
 lock: ## write requirements.lock again from pyproject.toml (needs uv); ARGS=--upgrade takes newer versions
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
