@@ -164,6 +164,10 @@ def _looks(app: Flask, frame: Frame) -> None:
     def act(name: str, action: str) -> ResponseReturnValue:
         return jsonify(vendor(name).act(action, _body()))
 
+    @app.get("/stories")
+    def stories() -> ResponseReturnValue:
+        return jsonify(frame.stories())
+
     @app.get("/state/<name>")
     def state(name: str) -> ResponseReturnValue:
         dump = getattr(vendor(name), "state", None)

@@ -88,6 +88,10 @@ class Frame:
             self.seed(*self._seed)
         self.meter.reset()
 
+    def stories(self) -> dict[str, Any]:
+        """The mails of the seeded organisation that a demo or a test may speak of by name."""
+        return dict(self._seed[0].get("stories", {})) if self._seed else {}
+
     def ready(self) -> dict[str, Any]:
         """The ready line."""
         out: dict[str, Any] = {
