@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 Row = dict[str, Any]
-Key = str | bool | int | float | None
+Key = Any  # text in lower case, or the value itself
 
 
 def key_of(value: Any) -> Key:
