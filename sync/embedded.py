@@ -29,28 +29,21 @@ def socket_path(data_dir: Path) -> Path:
 
 def find(data_dir: Path) -> str | None:
     """The URL of the embedded server that runs for this data directory, or None."""
-    path = socket_path(data_dir)
-    return _url(path) if _answers(path) else None
+    return url(data_dir) if _answers(socket_path(data_dir)) else None
 
 
 @contextlib.contextmanager
 def serve(data_dir: Path) -> Iterator[str]:
     """Run the embedded server and give its URL; it ends with the block, and with this process however that ends.
 
-    Raises `ConfigError` when one runs already for this data directory, when this platform has no binary (then
-    MAILSPAN_REDIS_URL is needed) or when it does not start.
+    Raises `ConfigError` as `prepare` does, and when it does not start.
     """
-    path = socket_path(data_dir)
-    if len(str(path).encode()) > _SOCKET_PATH_LIMIT:
-        raise ConfigError([f"MAILSPAN_DATA_DIR: the path is too long for a Unix socket ({path}); take a shorter one"])
-    if _answers(path):
-        raise ConfigError([f"{data_dir}: Mailspan runs already with this data directory"])
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path.unlink(missing_ok=True)
-    process = _start(path)
+    path = prepare(data_dir)
+    with open(path.parent / "valkey.log", "wb") as log:
+        process = subprocess.Popen(leashed(command(data_dir)), stdout=log, stderr=log, stdin=subprocess.DEVNULL)
     try:
         _wait_until_ready(process, path)
-        yield _url(path)
+        yield url(data_dir)
     finally:
         process.terminate()
         try:
@@ -59,6 +52,42 @@ def serve(data_dir: Path) -> Iterator[str]:
             process.kill()
             process.wait()
         path.unlink(missing_ok=True)
+
+
+def prepare(data_dir: Path) -> Path:
+    """Make the directory ready for a server and give the socket's path. Raises `ConfigError` when one runs already for
+    this data directory, or the path is too long for a socket."""
+    path = socket_path(data_dir)
+    if len(str(path).encode()) > _SOCKET_PATH_LIMIT:
+        raise ConfigError([f"MAILSPAN_DATA_DIR: the path is too long for a Unix socket ({path}); take a shorter one"])
+    if _answers(path):
+        raise ConfigError([f"{data_dir}: Mailspan runs already with this data directory"])
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.unlink(missing_ok=True)
+    return path
+
+
+def command(data_dir: Path) -> list[str]:
+    """The command line of the server. Raises `ConfigError` where there is no binary for this platform: then
+    MAILSPAN_REDIS_URL is needed."""
+    path = socket_path(data_dir)
+    options = {
+        "port": "0",
+        "unixsocket": str(path),
+        "unixsocketperm": "700",
+        "save": "",
+        "appendonly": "no",
+        "dir": str(path.parent),
+        "loglevel": "warning",
+        "maxmemory": "256mb",
+        "maxmemory-policy": "noeviction",
+    }
+    return [str(binary()), *(word for name, value in options.items() for word in (f"--{name}", value))]
+
+
+def url(data_dir: Path) -> str:
+    """The address of the embedded server of a data directory, whether it runs or not."""
+    return f"unix://{quote(str(socket_path(data_dir)))}"
 
 
 def binary() -> Path:
@@ -81,23 +110,6 @@ _NO_BINARY = (
 )
 
 
-def _start(path: Path) -> subprocess.Popen[bytes]:
-    options = {
-        "port": "0",
-        "unixsocket": str(path),
-        "unixsocketperm": "700",
-        "save": "",
-        "appendonly": "no",
-        "dir": str(path.parent),
-        "maxmemory": "256mb",
-        "maxmemory-policy": "noeviction",
-    }
-    command = [str(binary()), *(word for name, value in options.items() for word in (f"--{name}", value))]
-    with open(path.parent / "valkey.log", "wb") as log:
-        # its own process group: a Ctrl-C in the terminal ends us first, and we end it after the workers
-        return subprocess.Popen(leashed(command), stdout=log, stderr=log, stdin=subprocess.DEVNULL, process_group=0)
-
-
 def _wait_until_ready(process: subprocess.Popen[bytes], path: Path) -> None:
     limit = time.monotonic() + _START_SECONDS
     while not _answers(path):
@@ -116,7 +128,3 @@ def _answers(path: Path) -> bool:
             return connection.recv(16).startswith(b"+PONG")
     except OSError:
         return False
-
-
-def _url(path: Path) -> str:
-    return f"unix://{quote(str(path))}"

@@ -30,7 +30,7 @@ _QUERY = re.compile(r"([?&][^=&\s]+)=[^&\s\"']+")  # values in addresses: search
 _QUIET = ("rq", "urllib3", "httplib2", "httpx", "httpcore", "googleapiclient", "google", "simple_salesforce", "alembic")
 
 
-def configure(settings: Settings, stream: TextIO | None = None) -> None:
+def setup(settings: Settings, stream: TextIO | None = None) -> None:
     """Set up structlog and the standard `logging` for this process; may be called again."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,

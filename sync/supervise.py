@@ -14,25 +14,29 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import IO, TextIO
 
 from sync.leash import leashed
+from sync.settings import ConfigError
 
 GRACE_SECONDS = 6.0
 _STEADY_SECONDS = 10.0  # a program that ran this long starts again at once
 _LONGEST_PAUSE = 30.0
+_READY_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """One process. `environ` is added to this process's own."""
+    """One process. `environ` is added to this process's own. With `ready`, the programs after it in the list start when
+    that says yes, and they are stopped before it."""
 
     name: str
     command: Sequence[str]
     environ: Mapping[str, str] = field(default_factory=dict)
+    ready: Callable[[], bool] | None = None
 
 
 @dataclass(slots=True)
@@ -53,6 +57,7 @@ class Supervisor:
         self._out = out or sys.stderr
         self._width = max((len(program.name) for program in programs), default=0)
         self._lock = threading.Lock()
+        self._stopping = False
         self._events: queue.SimpleQueue[str] = queue.SimpleQueue()
 
     def run(self) -> int:
@@ -60,9 +65,8 @@ class Supervisor:
         ended by itself in time, 1 when one had to be killed."""
         with self._signals():
             try:
-                for item in self._running:
-                    self._start(item)
-                while self._next_event() != "stop":
+                self._start_all()
+                while not self._stopping and self._next_event() != "stop":
                     self._mend()
             finally:
                 killed = self.stop()
@@ -70,23 +74,15 @@ class Supervisor:
 
     def request_stop(self) -> None:
         """Make `run` end; from any thread or signal handler."""
+        self._stopping = True
         self._events.put("stop")
 
     def stop(self) -> bool:
         """Stop all that runs: SIGTERM, then SIGKILL after `GRACE_SECONDS`. Whether one had to be killed."""
-        processes = [item.process for item in self._running if item.process is not None]
-        for process in processes:
-            if process.poll() is None:
-                process.terminate()
-        limit = time.monotonic() + GRACE_SECONDS
-        killed = False
-        for process in processes:
-            try:
-                process.wait(max(0.0, limit - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-                killed = True
+        ground = [item for item in self._running if item.program.ready is not None]
+        others = [item for item in self._running if item.program.ready is None]
+        killed = _end(others)
+        killed = _end(ground) or killed
         for item in self._running:
             if item.reader is not None:
                 item.reader.join(1.0)
@@ -109,6 +105,17 @@ class Supervisor:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    def _start_all(self) -> None:
+        for item in self._running:
+            if self._stopping:
+                return
+            self._start(item)
+            limit = time.monotonic() + _READY_SECONDS
+            while item.program.ready is not None and not item.program.ready() and not self._stopping:
+                if time.monotonic() > limit:
+                    raise ConfigError([f"{item.program.name} does not start"])
+                time.sleep(0.02)
 
     def _next_event(self) -> str:
         """Wait for a death, the time of a restart, or the end."""
@@ -159,3 +166,20 @@ class Supervisor:
                 self.say(name, line.rstrip("\n"))
         process.wait()
         self._events.put("death")
+
+
+def _end(items: Sequence[_Running]) -> bool:
+    processes = [item.process for item in items if item.process is not None]
+    for process in processes:
+        if process.poll() is None:
+            process.terminate()
+    limit = time.monotonic() + GRACE_SECONDS
+    killed = False
+    for process in processes:
+        try:
+            process.wait(max(0.0, limit - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            killed = True
+    return killed

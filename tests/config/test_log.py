@@ -29,7 +29,7 @@ def stream(tmp_path: Path) -> Iterator[io.StringIO]:
         "MAILSPAN_LOG_FORMAT": "json",
         "MAILSPAN_DATABASE_URL": "postgresql://mailspan:opensesame@db/m",
     }
-    log.configure(load(settings), out)
+    log.setup(load(settings), out)
     yield out
     root.handlers[:], root.level = before
     structlog.reset_defaults()

@@ -97,6 +97,28 @@ def test_what_does_not_stop_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not psutil.pid_exists(log.pids("deaf")[0])
 
 
+def test_what_others_need_starts_first_and_ends_last(tmp_path: Path) -> None:
+    ground = (
+        f"import pathlib, signal, sys, time\npath = pathlib.Path({str(tmp_path)!r}, 'up')\n"
+        "signal.signal(signal.SIGTERM, lambda *_: (print('pid 0'), path.unlink(), sys.exit(0)))\n"
+        "time.sleep(0.2)\npath.touch()\ntime.sleep(60)"
+    )
+    above = (
+        f"import os, pathlib, signal, sys, time\npath = pathlib.Path({str(tmp_path)!r}, 'up')\n"
+        "signal.signal(signal.SIGTERM, lambda *_: (print('end', path.exists()), sys.exit(0)))\n"
+        "print('begin', path.exists())\nprint('pid', os.getpid())\ntime.sleep(60)"
+    )
+    log = Log()
+    programs = [
+        Program("ground", [sys.executable, "-c", ground], ready=(tmp_path / "up").exists),
+        Program("above", [sys.executable, "-c", above]),
+    ]
+    assert running(Supervisor(programs, log), lambda: wait(lambda: log.pids("above"))) == 0
+    assert "above  | begin True" in log.getvalue()
+    assert "above  | end True" in log.getvalue()
+    assert log.pids("ground") == [0]
+
+
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_no_program_outlives_its_supervisor(tmp_path: Path, sign: signal.Signals) -> None:
     code = (
