@@ -119,6 +119,4 @@ def is_internal(email: str, mailbox_domains: str | Iterable[str], policy: Policy
         return True
     own = (mailbox_domains,) if isinstance(mailbox_domains, str) else mailbox_domains
     mine = registrable(domain)
-    return mine is not None and any(
-        registrable(other) == mine and not is_freemail(other, policy) and not is_freemail(domain, policy) for other in own
-    )
+    return mine is not None and any(registrable(other) == mine and not is_freemail(other, policy) for other in own)

@@ -28,7 +28,7 @@ def decide(seen: Sequence[Seen], drops: Mapping[str, Target]) -> tuple[Intent, .
     last: dict[str, Seen] = {}
     for one in seen:
         last[one.id] = one
-    intents = []
+    intents: list[Intent] = []
     for message, one in last.items():
         by_target: dict[Target, set[str]] = {}
         for label in sorted(one.labels & drops.keys()):

@@ -124,9 +124,7 @@ def tree(
     build = _Builder(remembered, digest)
     master = clean(policy.master_label) or clean(crm_name) or "CRM"
     build.add("master", master, role="container", color="blue")
-    build.add(
-        "drop.archive", ARCHIVE_NAME, parent="master", role="drop", color="blue", target=Target("archive")
-    )
+    build.add("drop.archive", ARCHIVE_NAME, parent="master", role="drop", color="blue", target=Target("archive"))
     for key, option, color in _MARKERS:
         build.add(key, _named(policy, option), role="marker", color=color)
     asked = set(reasons) | {key.removeprefix("reason.") for key in remembered if key.startswith("reason.")}
