@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from sandbox.frame.vendor import Vendor
 
 Headers = list[tuple[str, str]]
+ONLOOKER = "HTTP_X_SANDBOX_ONLOOKER"  # requests with this header are not metered: a demo or a test that only looks
 log = logging.getLogger("sandbox")
 
 
@@ -58,11 +59,14 @@ class Middleware:
         environ["wsgi.input_terminated"] = True
         environ.pop("HTTP_TRANSFER_ENCODING", None)
         user = self._caller(environ)
-        epoch = self._frame.meter.enter(self._name, user)
-        try:
+        if ONLOOKER in environ:
             status, headers, answer = self._serve(environ, body, user)
-        finally:
-            self._frame.meter.leave(self._name, user, epoch)
+        else:
+            epoch = self._frame.meter.enter(self._name, user)
+            try:
+                status, headers, answer = self._serve(environ, body, user)
+            finally:
+                self._frame.meter.leave(self._name, user, epoch)
         start_response(status, headers)
         return [answer]
 
@@ -109,7 +113,7 @@ class Middleware:
         call: dict[str, Any] = environ.get("sandbox.call") or {"method": "refused", "units": 0}
         path = call.get("path") or environ.get("RAW_URI") or environ["PATH_INFO"]
         parts = call.get("parts")
-        for part in [call] if parts is None else parts:
+        for part in [] if ONLOOKER in environ else [call] if parts is None else parts:
             self._frame.meter.count(self._name, part.get("method", "other"), part.get("user") or user or "",
                                     part.get("units", 1), part.get("status", status))  # fmt: skip
         recorder = self._frame.recorder

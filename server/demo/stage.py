@@ -1,0 +1,155 @@
+"""The demo's stage: a sandbox, an installation configured for it, and both as processes of their own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from cryptography.fernet import Fernet
+
+from server.demo.vendors import Control, GmailUser, SalesforceUser
+from sync.leash import leashed
+
+START_SECONDS = 60.0
+CRM_VERSION = "67.0"
+OPTIONS = {"drop_poll_seconds": 1, "internal_domains": ["northpeak-automation.example"]}
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """`ready` is what the sandbox printed; `environ` is the installation's configuration; `folder` holds logs."""
+
+    ready: Mapping[str, Any]
+    environ: Mapping[str, str]
+    folder: Path
+
+    def gmail(self) -> dict[str, GmailUser]:
+        google = self.ready["google"]
+        return {
+            address: GmailUser(address, google["url"], token, self.ready["ca"])
+            for address, token in google["tokens"].items()
+        }
+
+    def crm(self) -> SalesforceUser:
+        """The CRM as its integration user sees it."""
+        salesforce = self.ready["salesforce"]
+        return SalesforceUser(salesforce["url"], salesforce["tokens"][_integration(salesforce)], self.ready["ca"])
+
+    def control(self) -> Control:
+        return Control(self.ready["control"])
+
+
+def _integration(salesforce: Mapping[str, Any]) -> str:
+    return next(
+        (name for name in salesforce["tokens"] if name.startswith("integration@")), next(iter(salesforce["tokens"]))
+    )
+
+
+@contextlib.contextmanager
+def sandbox(folder: Path) -> Iterator[Mapping[str, Any]]:
+    """The simulators, on free ports, until the block ends."""
+    command = [sys.executable, "-m", "sandbox", "--json", "--parent-pid", str(os.getpid())]
+    with (folder / "sandbox.log").open("w") as errors:
+        process = subprocess.Popen(leashed(command), stdout=subprocess.PIPE, stderr=errors, text=True)
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            if not line:
+                raise RuntimeError(f"the sandbox did not start: {(folder / 'sandbox.log').read_text()[-2000:]}")
+            yield json.loads(line)
+        finally:
+            _end(process)
+
+
+@contextlib.contextmanager
+def installation(ready: Mapping[str, Any], folder: Path) -> Iterator[Stage]:
+    """Mailspan, configured by environment and file as any other installation, until the block ends."""
+    stage = Stage(ready, _environ(folder), folder)
+    declaration = folder / "mailspan.yaml"
+    declaration.write_text(yaml.safe_dump(_declaration(ready), sort_keys=False))
+    applied = subprocess.run(
+        [sys.executable, "-m", "server.cli", "apply", str(declaration)],
+        env=dict(stage.environ),
+        capture_output=True,
+        text=True,
+        timeout=START_SECONDS,
+        check=False,
+    )
+    if applied.returncode:
+        raise RuntimeError(f"mailspan apply: {applied.stdout}{applied.stderr}")
+    with (folder / "mailspan.log").open("w") as log:
+        process = subprocess.Popen(
+            leashed([sys.executable, "-m", "server.cli", "up"]), env=dict(stage.environ), stdout=log, stderr=log
+        )
+        try:
+            yield stage
+        finally:
+            _end(process)
+
+
+def wait_for_trees(stage: Stage, label: str) -> None:
+    """Until every mailbox has its drop label."""
+    users = list(stage.gmail().values())
+    deadline = time.monotonic() + START_SECONDS
+    while users and time.monotonic() < deadline:
+        users = [user for user in users if label not in user.labels()]
+        if users:
+            time.sleep(0.1)
+    if users:
+        log = (stage.folder / "mailspan.log").read_text()[-3000:]
+        raise RuntimeError(f"no drop label in {', '.join(user.address for user in users)}:\n{log}")
+
+
+def _environ(folder: Path) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("MAILSPAN_")}
+    return kept | {
+        "MAILSPAN_DATA_DIR": str(folder),
+        "MAILSPAN_SECRET_KEY": Fernet.generate_key().decode(),
+        "MAILSPAN_TICK_SECONDS": "1",
+        "MAILSPAN_LOG_FORMAT": "json",
+    }
+
+
+def _declaration(ready: Mapping[str, Any]) -> dict[str, Any]:
+    google, salesforce, ca = ready["google"], ready["salesforce"], ready["ca"]
+    return {
+        "connections": [
+            {
+                "name": "gmail",
+                "vendor": "google",
+                "service_account": {"file": google["service_account"]},
+                "api_url": google["url"],
+                "token_url": google["token_url"],
+                "ca_file": ca,
+            },
+            {
+                "name": "crm",
+                "vendor": "salesforce",
+                "login_url": salesforce["login_url"],
+                "consumer_key": salesforce["consumer_key"],
+                "username": _integration(salesforce),
+                "private_key": {"file": salesforce["private_key"]},
+                "ca_file": ca,
+            },
+        ],
+        "policies": [{"name": "sales", "crm_connection": "crm", "mail_connection": "gmail", "options": OPTIONS}],
+        "mailboxes": [{"address": address, "policy": "sales"} for address in google["tokens"]],
+    }
+
+
+def _end(process: subprocess.Popen[Any]) -> None:
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

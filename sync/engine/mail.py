@@ -1,0 +1,116 @@
+"""The mail half of a wake: pull, then claim, fetch, match, file and settle until nothing is due (design.md 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sync.engine import file, pull, settle
+from sync.engine.work import Work
+from sync.errors import Busy, Denied, Missing, Rejected, RemoteError
+from sync.model import Message
+from sync.store.transaction import Filing, Sighting, Transaction
+
+BATCH = 50  # mails per claim: one call fetches them, one matches, one files, one settles
+STRIKES = 3  # attempts are counted before the try, so a mail that kills its worker is parked, not tried for ever
+OTHER_WAIT = 1.0  # seconds until we look again at a mail that a colleague's mailbox is filing
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One sighting on its way to the CRM."""
+
+    sighting: Sighting
+    message: Message
+    filing: Filing
+
+
+def run(work: Work) -> None:
+    """One round. Raises `Busy`, `Denied` or `LeaseLost`; whatever was committed stays, whatever was not is found again."""
+    work.lane("background")
+    pull.pull(work)
+    settle.settle(work)  # what an earlier wake decided but could not settle
+    while True:
+        with work.commit() as tx:
+            claimed = tx.claim(work.clock(), BATCH)
+        if not claimed:
+            return
+        work.lane("person")
+        before = work.spent()
+        cases = _bind(work, _fetch(work, claimed))
+        if cases:
+            file.file(work, cases, before)
+        settle.settle(work)
+
+
+def _fetch(work: Work, claimed: Sequence[Sighting]) -> list[tuple[Sighting, Message]]:
+    """Read the mails. One that cannot be read ends in a stated way; the others go on."""
+    tired = [s for s in claimed if s.attempts > STRIKES]
+    fresh = [s for s in claimed if s.attempts <= STRIKES]
+    try:
+        found = work.ports.mail.read(list(dict.fromkeys(s.remote_id for s in fresh))) if fresh else {}
+    except (Busy, Denied) as error:
+        _give_back(work, claimed, error)
+        raise
+    out: list[tuple[Sighting, Message]] = []
+    with work.commit() as tx:
+        tx.decide([s.id for s in tired], "parked", "too_many_attempts")
+        for sighting in fresh:
+            item = found.get(sighting.remote_id, Missing("not in the answer"))
+            if isinstance(item, RemoteError):
+                _unread(work, tx, sighting, item)
+            else:
+                out.append((sighting, item))
+    return out
+
+
+def _unread(work: Work, tx: Transaction, sighting: Sighting, error: RemoteError) -> None:
+    if isinstance(error, Missing):
+        tx.decide([sighting.id], "gone", None)
+        tx.settle([sighting.id], work.clock())
+    elif isinstance(error, Rejected):
+        tx.decide([sighting.id], "parked", error.reason)
+    elif isinstance(error, Busy):
+        tx.defer([sighting.id], work.clock() + error.retry_after, refund=True)
+    else:
+        tx.defer([sighting.id], work.clock() + 5, refund=False)
+
+
+def _give_back(work: Work, claimed: Sequence[Sighting], error: RemoteError) -> None:
+    wait = error.retry_after if isinstance(error, Busy) else 0.0
+    with work.commit() as tx:
+        tx.defer([s.id for s in claimed], work.clock() + wait, refund=True)
+
+
+def _bind(work: Work, fetched: Sequence[tuple[Sighting, Message]]) -> list[Case]:
+    """Find or make the one filing of each mail for the whole organisation, and claim those that need work."""
+    if not fetched:
+        return []
+    now = work.clock()
+    connection = work.ports.crm_connection
+    cases: list[Case] = []
+    with work.commit() as tx:
+        keys = [(s.id, work.store.hash("message:" + m.mime.message_id), s.target, s.trigger) for s, m in fetched]
+        filings = tx.bind(connection, keys, now)
+        for sighting, message in fetched:
+            filing = filings[sighting.id]
+            if _withdrawn(sighting, message, filing):
+                tx.decide([sighting.id], "withdrawn", None)
+                tx.settle([sighting.id], now)
+            elif filing.state == "sent" and filing.claimed_by != work.who and filing.sent_at + work.guard_seconds > now:
+                # another worker's call may still take effect: look after it cannot any more
+                tx.defer([sighting.id], filing.sent_at + work.guard_seconds, refund=True)
+            elif not tx.claim_filing(filing.id, work.who, now, now + work.guard_seconds):
+                tx.defer([sighting.id], now + OTHER_WAIT, refund=True)
+            else:
+                if filing.state == "parked":
+                    tx.reset_filing(filing.id)
+                cases.append(Case(sighting, message, filing))
+    return cases
+
+
+def _withdrawn(sighting: Sighting, message: Message, filing: Filing) -> bool:
+    """The user took the mail out again before we came. A mail that we filed already is settled all the same, and one
+    that was put back to work by `retry` has no drop label to lose."""
+    dropped = bool(sighting.labels & message.labels) or sighting.trigger in ("click", "retry")
+    return not dropped and filing.state in ("planned", "parked")

@@ -1,0 +1,66 @@
+"""Look at the mailbox, decide what to file, and commit that together with the new cursor (design.md 4, steps 2 to 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sync.core import intake
+from sync.engine import tree
+from sync.engine.work import Work
+from sync.errors import CursorExpired
+from sync.model import Seen
+from sync.store.transaction import NewSighting
+
+STREAM = "mail"
+
+
+def pull(work: Work) -> None:
+    """Read what changed, page by page; at first sync, after an expired cursor and at every sweep also what lies there.
+
+    The cursor is taken before the level is read, so that what happens in between is seen by the next look.
+    """
+    now = work.clock()
+    with work.commit() as tx:
+        cursor = tx.cursor(STREAM)
+        swept_at = tx.swept_at()
+    sweep = cursor is None or now - swept_at >= work.ports.policy.sweep_minutes * 60
+    if not tree.load(work) or sweep:
+        tree.ensure(work)
+    if cursor is not None:
+        try:
+            _follow(work, cursor)
+        except CursorExpired:
+            cursor, sweep = None, True
+    if cursor is None:
+        cursor = work.ports.mail.changes(None).cursor
+        _sweep(work, cursor)
+    elif sweep:
+        _sweep(work, None)
+
+
+def _follow(work: Work, cursor: str) -> None:
+    while True:
+        page = work.ports.mail.changes(cursor)
+        if page.changed or page.cursor != cursor:
+            _commit(work, page.changed, page.cursor)
+        if not page.more:
+            return
+        cursor = page.cursor
+
+
+def _sweep(work: Work, cursor: str | None) -> None:
+    seen = work.ports.mail.dropped(sorted(work.drops))
+    _commit(work, seen, cursor, swept=True)
+
+
+def _commit(work: Work, seen: Sequence[Seen], cursor: str | None, *, swept: bool = False) -> None:
+    intents = [
+        NewSighting(i.message, i.thread, i.target.key, i.labels, i.archived, "label")
+        for i in intake.decide(seen, work.drops)
+    ]
+    with work.commit() as tx:
+        tx.see(intents, work.clock())
+        if cursor is not None:
+            tx.set_cursor(STREAM, cursor)
+        if swept:
+            tx.swept(work.clock())

@@ -1,0 +1,128 @@
+"""The one loop: lease -> mail -> release (design.md 4). Read this file first.
+
+RQ brings hints ("look at mailbox 12"); the database holds the work; the mailbox itself is the queue of record. A wake
+takes the mailbox's lease, so that it is the only one at work there, and commits only while the lease's fencing number
+is still the newest. It may be killed anywhere: what it did not commit is found again by the next wake.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Literal
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from sync.core import pace
+from sync.engine import mail
+from sync.engine.work import Ports, Work
+from sync.errors import Busy, Denied, LeaseLost
+from sync.store.leases import Lease
+from sync.store.store import Store
+
+log = structlog.get_logger()
+
+ROUNDS = 50  # of pull-file-settle in one wake; then the mailbox waits its turn behind the others
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How a wake ended, and when the mailbox wants to be looked at again (epoch seconds)."""
+
+    ended: Literal["done", "elsewhere", "busy", "parked", "lost"]
+    next_look: float = 0.0
+
+
+def wake(
+    store: Store,
+    mailbox_id: int,
+    open_ports: Callable[[int], Ports],
+    *,
+    worker: str,
+    clock: Callable[[], float],
+    lease_seconds: float,
+    guard_seconds: float,
+) -> Report:
+    """Bring one mailbox up to date. Returns at once when another worker holds it."""
+    lease = store.lease(mailbox_id, worker, lease_seconds, clock())
+    if lease is None:
+        return Report("elsewhere")
+    try:
+        with Heartbeat(store, lease, lease_seconds, clock):
+            try:
+                ports = open_ports(mailbox_id)
+            except Denied as error:
+                return _park(store, lease, error)
+            return _run(Work(store, ports, lease, lease_seconds, guard_seconds, clock))
+    except LeaseLost:
+        log.warning("lease.lost", mailbox=mailbox_id, fence=lease.fence)
+        return Report("lost")
+
+
+def _run(work: Work) -> Report:
+    store, clock = work.store, work.clock
+    try:
+        for _ in range(ROUNDS):
+            mail.run(work)
+            # records.run(work) stands here once contacts, calendar and tasks are synced
+            next_look = _next_look(work)
+            if store.release(work.lease, clock(), next_due=next_look):
+                return Report("done", next_look)
+            work.lease = store.again(work.lease)  # somebody knocked meanwhile
+        store.give_back(work.lease, clock(), not_before=clock())
+        return Report("busy", clock())
+    except Busy as error:
+        not_before = clock() + error.retry_after
+        log.info("wake.busy", mailbox=work.lease.mailbox_id, error=str(error), retry_after=error.retry_after)
+        store.give_back(work.lease, clock(), not_before=not_before)
+        return Report("busy", not_before)
+    except Denied as error:
+        return _park(store, work.lease, error)
+    except LeaseLost:
+        raise
+    except Exception:
+        store.give_back(work.lease, clock(), not_before=clock() + pace.back_off(3, str(work.lease.mailbox_id)))
+        raise
+
+
+def _park(store: Store, lease: Lease, error: Denied) -> Report:
+    log.error("mailbox.parked", mailbox=lease.mailbox_id, error=str(error))
+    store.park_mailbox(lease, str(error))
+    return Report("parked")
+
+
+def _next_look(work: Work) -> float:
+    now = work.clock()
+    with work.commit() as tx:
+        open_count, earliest = tx.pending(now)
+    due = pace.next_due(work.ports.policy, now)
+    return min(due, max(earliest, now)) if open_count else due
+
+
+class Heartbeat:
+    """Renews the lease while a long remote call runs; it dies with the process, so a killed worker's lease runs out."""
+
+    def __init__(self, store: Store, lease: Lease, seconds: float, clock: Callable[[], float]) -> None:
+        self._store, self._lease, self._seconds, self._clock = store, lease, seconds, clock
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name=f"lease-{lease.mailbox_id}", daemon=True)
+
+    def _beat(self) -> None:
+        while not self._stop.wait(self._seconds / 3):
+            try:
+                self._store.renew(self._lease, self._seconds, self._clock())
+            except LeaseLost:
+                return  # the next commit of the wake finds out by itself
+            except SQLAlchemyError as error:  # a moment's trouble of the database: the lease has two more beats to live
+                log.warning("lease.beat_failed", mailbox=self._lease.mailbox_id, error=type(error).__name__)
+
+    def __enter__(self) -> Heartbeat:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._stop.set()
+        self._thread.join()

@@ -1,0 +1,69 @@
+"""What one wake of one mailbox works with: its ports, its policy and its lease."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+
+from sync.core import labels as label_names
+from sync.core.labels import Remembered
+from sync.core.matching import MailboxIdentity
+from sync.engine.budget import Budget, Lane
+from sync.model import Target
+from sync.policy import Policy
+from sync.ports import CrmProvider, MailProvider
+from sync.store.leases import Lease
+from sync.store.store import Store
+from sync.store.transaction import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """A mailbox's two ends, as `sync.wiring` composes them."""
+
+    mail: MailProvider
+    crm: CrmProvider
+    crm_connection: int
+    crm_name: str
+    policy: Policy
+    identity: MailboxIdentity
+    budgets: tuple[Budget, ...] = ()
+
+
+@dataclass(slots=True)
+class Work:
+    """One wake. Every commit goes through `commit`, which checks the lease's fence and extends the lease."""
+
+    store: Store
+    ports: Ports
+    lease: Lease
+    lease_seconds: float
+    guard_seconds: float  # how long a call to the CRM may still take effect after it was sent
+    clock: Callable[[], float]
+    labels: Mapping[str, str] = field(default_factory=dict)  # node key -> remote id
+    drops: Mapping[str, Target] = field(default_factory=dict)  # remote id -> target
+
+    @property
+    def who(self) -> str:
+        """Names this holder of the lease in filings: another holder of the same mailbox is someone else."""
+        return f"{self.lease.mailbox_id}:{self.lease.fence}"
+
+    def commit(self) -> AbstractContextManager[Transaction]:
+        return self.store.under(self.lease, self.clock(), self.lease_seconds)
+
+    def remember(self, remembered: Mapping[str, Remembered]) -> None:
+        """Use these labels from now on."""
+        self.labels = {key: item.remote_id for key, item in remembered.items()}
+        tree = label_names.tree(self.ports.policy, self.ports.crm_name, remembered, self.store.hash)
+        self.drops = {
+            self.labels[node.key]: node.target for node in tree.nodes if node.target and node.key in self.labels
+        }
+
+    def lane(self, lane: Lane) -> None:
+        for budget in self.ports.budgets:
+            budget.lane = lane
+
+    def spent(self) -> dict[str, tuple[int, float]]:
+        """Calls and units so far, by vendor."""
+        return {budget.vendor: (budget.calls, budget.units) for budget in self.ports.budgets}

@@ -1,0 +1,88 @@
+"""The RQ entry points. A job is a hint: it may be lost, doubled or late, and nothing depends on it but speed."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+
+import structlog
+from redis import Redis
+from redis.exceptions import RedisError
+from rq import Queue
+from rq.serializers import JSONSerializer
+
+from sync import wiring
+from sync.engine import wake as engine
+
+log = structlog.get_logger()
+
+QUEUE = "mailspan"
+QUEUED_SECONDS = 10  # a hint that was queued this long ago counts as lost
+LINGER_SECONDS = 2.0  # nothing sleeps longer than this inside a job (design.md 4)
+ROUNDS = 10
+TICK_LOCK = "mailspan:tick"
+WORKER = f"{socket.gethostname()}:{os.getpid()}"
+
+
+def queue(redis: Redis) -> Queue:
+    """The one queue (providers.md 7.5)."""
+    return Queue(QUEUE, connection=redis, serializer=JSONSerializer, default_timeout=600)
+
+
+def hint(redis: Redis, mailbox_id: int, *, urgent: bool = False) -> bool:
+    """Queue "look at this mailbox", unless such a hint waits already. A person who waits goes before the others."""
+    fresh = redis.set(f"mailspan:queued:{mailbox_id}", "1", nx=not urgent, ex=QUEUED_SECONDS)
+    if fresh:
+        queue(redis).enqueue(
+            "sync.jobs.wake", mailbox_id, at_front=urgent, result_ttl=0, failure_ttl=3600, job_timeout=600
+        )
+    return bool(fresh)
+
+
+def knock(app: wiring.App, mailbox_id: int, *, urgent: bool = False) -> None:
+    """What a push hook or a click does: note it in the database, then hint. Without Redis the ticker finds the note."""
+    app.store.wake(mailbox_id, urgent=urgent)
+    try:
+        hint(app.redis, mailbox_id, urgent=urgent)
+    except RedisError as error:
+        log.warning("hint.lost", mailbox=mailbox_id, error=type(error).__name__)
+
+
+def wake(mailbox_id: int) -> None:
+    """Bring one mailbox up to date; stays for work that is due within two seconds."""
+    app = wiring.current()
+    app.redis.delete(f"mailspan:queued:{mailbox_id}")
+    for _ in range(ROUNDS):
+        report = engine.wake(
+            app.store,
+            mailbox_id,
+            app.ports,
+            worker=WORKER,
+            clock=time.time,
+            lease_seconds=app.settings.lease_seconds,
+            guard_seconds=app.settings.http_timeout_seconds,
+        )
+        wait = report.next_look - time.time()
+        if report.ended not in ("done", "busy") or wait > LINGER_SECONDS:
+            return
+        time.sleep(max(wait, 0.05))
+
+
+def tick(app: wiring.App) -> float:
+    """Hint at every mailbox that is dirty, due, or was left by a dead worker. Returns the seconds to the next tick.
+
+    Only one ticker of an installation works at a time; the others wait.
+    """
+    period = app.settings.tick_seconds
+    lock = app.redis.lock(TICK_LOCK, timeout=max(period * 3, 5), blocking=False)
+    if not lock.acquire():
+        return period
+    try:
+        now = time.time()
+        for mailbox_id in app.store.due(now, 1000):
+            hint(app.redis, mailbox_id)
+        upcoming = app.store.next_wake(now)
+    finally:
+        lock.release()
+    return period if upcoming is None else min(period, max(upcoming - time.time(), 0.2))

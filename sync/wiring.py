@@ -1,0 +1,156 @@
+"""The composition root: settings, policy and credentials become ports. The only place that knows which vendor is what."""
+
+from __future__ import annotations
+
+import functools
+import json
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+from redis import Redis
+
+from sync import embedded, log, policy, settings
+from sync.core.matching import MailboxIdentity
+from sync.engine.budget import Budget, Quota
+from sync.engine.work import Ports
+from sync.errors import Denied
+from sync.policy import Policy
+from sync.ports import CrmProvider, MailProvider
+from sync.providers.google import quota as google_quota
+from sync.providers.google.auth import Grants, Secrets
+from sync.providers.google.mail import Gmail
+from sync.providers.salesforce.auth import JwtBearer, Login, RefreshToken, http_session
+from sync.providers.salesforce.crm import Salesforce
+from sync.settings import ConfigError, Settings
+from sync.store.rows import Connection, Mailbox
+from sync.store.store import Store
+
+CRM_NAMES = {"salesforce": "Salesforce"}
+KEPT_MAILBOXES = 500  # ports kept per process, so that connections and tokens live on between wakes
+
+
+class App:
+    """One process of an installation. Safe for threads; made after fork."""
+
+    def __init__(self, config: Settings) -> None:
+        self.settings = config
+        self.store = Store.open(config.database_url, config.secret_keys)
+        self.redis = Redis.from_url(_redis_url(config))
+        self._kept: OrderedDict[int, tuple[tuple[Any, ...], Ports]] = OrderedDict()
+        self._grants: dict[tuple[Any, ...], Grants] = {}
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        self.redis.close()
+        self.store.close()
+
+    def ports(self, mailbox_id: int) -> Ports:
+        """Both ends of a mailbox. Raises `Denied` when its configuration cannot work."""
+        mailbox = self.store.mailbox(mailbox_id)
+        stored = self.store.policy_of(mailbox_id)
+        mail = self.store.connection(stored.mail_connection_id)
+        crm = self.store.connection(stored.crm_connection_id)
+        version = (mailbox.token, mailbox.crm_user, stored.id, stored.version, repr(mail), repr(crm), _digest(mail, crm))
+        with self._lock:
+            if mailbox_id in self._kept and self._kept[mailbox_id][0] == version:
+                self._kept.move_to_end(mailbox_id)
+                return self._kept[mailbox_id][1]
+        ports = self._compose(mailbox, policy.parse(stored.options), mail, crm)
+        with self._lock:
+            self._kept[mailbox_id] = (version, ports)
+            while len(self._kept) > KEPT_MAILBOXES:
+                self._kept.popitem(last=False)
+        return ports
+
+    def _compose(self, mailbox: Mailbox, options: Policy, mail: Connection, crm: Connection) -> Ports:
+        mail_port, mail_budget = self._mail(mailbox, mail)
+        crm_port, crm_budget = self.crm(crm, options, mailbox)
+        return Ports(
+            mail=mail_port,
+            crm=crm_port,
+            crm_connection=crm.id,
+            crm_name=CRM_NAMES[crm.vendor],
+            policy=options,
+            identity=MailboxIdentity(address=mailbox.address, crm_user=mailbox.crm_user or mailbox.address),
+            budgets=(mail_budget, crm_budget),
+        )
+
+    def _mail(self, mailbox: Mailbox, connection: Connection) -> tuple[MailProvider, Budget]:
+        if connection.vendor != "google":
+            raise Denied(f"connection {connection.name}: {connection.vendor} is no mail system that Mailspan knows")
+        project = f"google:{connection.id}"
+        quotas = (
+            Quota(f"{project}:{mailbox.id}", google_quota.USER_UNITS_PER_MINUTE),
+            Quota(project, google_quota.PROJECT_UNITS_PER_MINUTE),
+        )
+        budget = Budget("google", quotas, self.redis)
+        http = self._google_grants(connection).http(mailbox.address, refresh_token=mailbox.token or "")
+        api_url = connection.settings.get("api_url") or self.settings.google_api_url
+        return Gmail(mailbox.address, http, budget, api_url=api_url), budget
+
+    def _google_grants(self, connection: Connection) -> Grants:
+        key = (connection.id, _digest(connection))
+        with self._lock:
+            if key not in self._grants:
+                account = connection.secrets.get("service_account")
+                ca_file = connection.settings.get("ca_file") or self.settings.google_ca_file
+                self._grants[key] = Grants(
+                    Secrets(
+                        service_account=json.loads(account) if account else None,
+                        client_id=connection.settings.get("client_id", ""),
+                        client_secret=connection.secrets.get("client_secret", ""),
+                        token_url=connection.settings.get("token_url") or self.settings.google_token_url,
+                        ca_file=str(ca_file) if ca_file else None,
+                        timeout=self.settings.http_timeout_seconds,
+                    )
+                )
+            return self._grants[key]
+
+    def crm(self, connection: Connection, options: Policy, mailbox: Mailbox | None) -> tuple[CrmProvider, Budget]:
+        """The CRM as the connection's user, or as the mailbox's own (policy option `crm_access`)."""
+        if connection.vendor != "salesforce":
+            raise Denied(f"connection {connection.name}: {connection.vendor} is no CRM that Mailspan knows")
+        values: Mapping[str, Any] = {**connection.settings, **connection.secrets}
+        login_url = values.get("login_url") or self.settings.salesforce_login_url
+        ca_file = values.get("ca_file") or self.settings.salesforce_ca_file
+        http = http_session(str(ca_file) if ca_file else None, read=self.settings.http_timeout_seconds)
+        grant: JwtBearer | RefreshToken
+        if values.get("private_key"):
+            as_user = options.crm_access == "user" and mailbox is not None
+            username = (mailbox.crm_user or mailbox.address) if as_user and mailbox else values["username"]
+            grant = JwtBearer(login_url, values["consumer_key"], values["private_key"], username)
+        else:
+            grant = RefreshToken(
+                login_url, values["client_id"], values["refresh_token"], values.get("client_secret", "")
+            )
+        budget = Budget("salesforce", (Quota(f"salesforce:{connection.id}", 6000),), self.redis)
+        version = values.get("api_version") or self.settings.salesforce_api_version
+        port = Salesforce(Login(grant, http), http, budget, version=version, extra_email_fields=options.extra_email_fields)
+        return port, budget
+
+
+def _digest(*connections: Connection) -> str:
+    """Tells when credentials changed, within this process only."""
+    return str(hash(json.dumps([dict(c.secrets) for c in connections], sort_keys=True)))
+
+
+def _redis_url(config: Settings) -> str:
+    url = config.redis_url or embedded.find(config.data_dir)
+    if url is None:
+        raise ConfigError(["MAILSPAN_REDIS_URL: not set, and no `mailspan up` runs with this data directory"])
+    return url
+
+
+@functools.cache
+def current() -> App:
+    """The application of this process, made at first use (after fork) from the environment."""
+    config = settings.load()
+    log.setup(config)
+    app = App(config)
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline and not app.store.ready():
+        time.sleep(0.1)
+    return app
