@@ -1,0 +1,88 @@
+"""What people ask: how the mailboxes are, why a mail went where it went, what is parked, and another try for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import sqlalchemy as sa
+
+from sync.store import filings, scheduling, sightings
+from sync.store.rows import Explanation, Health, ParkedItem, Sighting
+from sync.store.tables import filing, mailbox, policy, sighting
+from sync.store.vault import Vault
+
+
+def status(conn: sa.Connection, vault: Vault, now: float) -> list[Health]:
+    work: dict[tuple[int, str], tuple[int, float]] = {}
+    query = (
+        sa.select(sighting.c.mailbox_id, sighting.c.state, sa.func.count(), sa.func.min(sighting.c.created_at))
+        .where(sighting.c.state.in_(("open", "decided")))
+        .group_by(sighting.c.mailbox_id, sighting.c.state)
+    )
+    for mailbox_id, state, count, oldest in conn.execute(query):
+        work[mailbox_id, state] = count, oldest
+    held: dict[int, list[ParkedItem]] = {}
+    for item in parked(conn, None):
+        held.setdefault(item.mailbox_id, []).append(item)
+    rows = conn.execute(
+        sa.select(mailbox, policy.c.name.label("policy_name")).join(policy).order_by(mailbox.c.id)
+    ).all()
+    out = []
+    for row in rows:
+        open_, first = work.get((row.id, "open"), (0, now))
+        decided, second = work.get((row.id, "decided"), (0, now))
+        out.append(
+            Health(
+                mailbox_id=row.id,
+                policy=row.policy_name,
+                state=row.status,
+                reason=row.status_reason,
+                lag=max(0.0, now - min(first, second)),
+                open=open_,
+                decided=decided,
+                parked=tuple(held.get(row.id, ())),
+                next_due=row.next_due,
+                not_before=row.not_before,
+                synced_at=row.synced_at,
+                address=vault.decrypt(row.address_enc),
+            )
+        )
+    return out
+
+
+def parked(conn: sa.Connection, mailbox_id: int | None) -> list[ParkedItem]:
+    since = sa.func.coalesce(sighting.c.settled_at, sighting.c.created_at).label("since")
+    query = sa.select(
+        sighting.c.id.label("sighting_id"),
+        sighting.c.mailbox_id,
+        sighting.c.remote_id,
+        sighting.c.filing_id,
+        sighting.c.reason,
+        since,
+    ).where(sighting.c.outcome == "parked")
+    if mailbox_id is not None:
+        query = query.where(sighting.c.mailbox_id == mailbox_id)
+    return [ParkedItem(**row) for row in conn.execute(query.order_by(sighting.c.id)).mappings()]
+
+
+def explain(conn: sa.Connection, message_hash: str) -> list[Explanation]:
+    query = sa.select(filing).where(filing.c.message_key == message_hash).order_by(filing.c.id)
+    found = [filings.row_of(row) for row in conn.execute(query).mappings()]
+    copies: dict[int, list[Sighting]] = {}
+    columns = [column for column in sighting.c if column.name != "rank"]
+    seen = sa.select(*columns).where(sighting.c.filing_id.in_([row.id for row in found])).order_by(sighting.c.id)
+    for row in conn.execute(seen).mappings():
+        copies.setdefault(row["filing_id"], []).append(sightings.row_of(row))
+    return [Explanation(row, tuple(copies.get(row.id, ()))) for row in found]
+
+
+def retry(conn: sa.Connection, which: Sequence[int] | Literal["all"], now: float) -> int:
+    wanted = sighting.c.outcome == "parked"
+    if which != "all":
+        wanted = sa.and_(sighting.c.outcome.in_(("parked", "missing")), sighting.c.id.in_(list(which)))
+    owners = conn.execute(sa.select(sighting.c.mailbox_id).where(wanted).distinct()).scalars().all()
+    for mailbox_id in sorted(owners):  # the mailbox's row first, as under a lease: no deadlock
+        scheduling.wake(conn, mailbox_id, urgent=True)
+    values = {**sightings.REOPENED, "trigger": "retry", "rank": 0, "created_at": now}
+    return conn.execute(sighting.update().where(wanted).values(values)).rowcount

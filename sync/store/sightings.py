@@ -1,0 +1,211 @@
+"""Copies of mails in one mailbox: seen, claimed, decided, settled. Cursors and labels of the mailbox are here too.
+
+Every function is called under the mailbox's lease, so nobody else works on the same rows; a person's `retry` may.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+
+from sync.store.config import insert_new
+from sync.store.rows import Decision, NewSighting, Pending, Sighting
+from sync.store.tables import cursor, label, sighting
+
+T = TypeVar("T")
+_CHUNK = 500  # bound values per statement: far below every limit
+_COLUMNS = [column for column in sighting.c if column.name != "rank"]
+_PERSON_WAITS = "click"
+
+
+def chunks(items: Iterable[T]) -> Iterator[list[T]]:
+    everything = list(items)
+    for start in range(0, len(everything), _CHUNK):
+        yield everything[start : start + _CHUNK]
+
+
+def row_of(row: sa.RowMapping) -> Sighting:
+    return Sighting(**{**row, "labels": frozenset(row["labels"])})
+
+
+# --- cursors and labels ---------------------------------------------------------------------------------------------
+
+
+def get_cursor(conn: sa.Connection, owner: str, stream: str) -> str | None:
+    query = sa.select(cursor.c.value).where(cursor.c.owner == owner, cursor.c.stream == stream)
+    value: str | None = conn.execute(query).scalar()
+    return value
+
+
+def set_cursor(conn: sa.Connection, owner: str, stream: str, value: str | None) -> None:
+    where = (cursor.c.owner == owner, cursor.c.stream == stream)
+    if value is None:
+        conn.execute(cursor.delete().where(*where))
+    elif conn.execute(cursor.update().where(*where).values(value=value)).rowcount == 0:
+        conn.execute(cursor.insert().values(owner=owner, stream=stream, value=value))
+
+
+def labels(conn: sa.Connection, mailbox_id: int) -> dict[str, tuple[str, str]]:
+    rows = conn.execute(sa.select(label).where(label.c.mailbox_id == mailbox_id))
+    return {row.key: (row.remote_id, row.digest) for row in rows}
+
+
+def set_labels(conn: sa.Connection, mailbox_id: int, wanted: Mapping[str, tuple[str, str]]) -> None:
+    before = labels(conn, mailbox_id)
+    stale = [key for key, value in before.items() if wanted.get(key) != value]
+    if stale:
+        conn.execute(label.delete().where(label.c.mailbox_id == mailbox_id, label.c.key.in_(stale)))
+    new = [
+        {"mailbox_id": mailbox_id, "key": key, "remote_id": remote_id, "digest": digest}
+        for key, (remote_id, digest) in wanted.items()
+        if before.get(key) != (remote_id, digest)
+    ]
+    if new:
+        conn.execute(label.insert(), new)
+
+
+# --- sightings ------------------------------------------------------------------------------------------------------
+
+
+def see(conn: sa.Connection, mailbox_id: int, intents: Sequence[NewSighting], now: float) -> int:
+    seen: dict[tuple[str, str], NewSighting] = {}
+    for intent in intents:
+        key = intent.remote_id, intent.target
+        seen[key] = _joined(seen[key], intent) if key in seen else intent
+    count = 0
+    for part in chunks(sorted(seen)):  # one order for everybody: no deadlock
+        fresh = [{"mailbox_id": mailbox_id, "created_at": now, **_values(seen[key])} for key in part]
+        insert = insert_new(conn, sighting).returning(sighting.c.remote_id, sighting.c.target)
+        created = {(row.remote_id, row.target) for row in conn.execute(insert, fresh)}
+        known = {key: seen[key] for key in part if key not in created}
+        count += len(created) + (_see_again(conn, mailbox_id, known, now) if known else 0)
+    return count
+
+
+def _values(intent: NewSighting) -> dict[str, Any]:
+    return {
+        "remote_id": intent.remote_id,
+        "thread": intent.thread,
+        "target": intent.target,
+        "labels": sorted(intent.labels),
+        "archived": intent.archived,
+        "trigger": intent.trigger,
+        "rank": 0 if intent.trigger == _PERSON_WAITS else 1,
+    }
+
+
+def _joined(one: NewSighting, other: NewSighting) -> NewSighting:
+    trigger = _PERSON_WAITS if _PERSON_WAITS in (one.trigger, other.trigger) else one.trigger
+    return NewSighting(
+        one.remote_id,
+        one.thread,
+        one.target,
+        one.labels | other.labels,
+        one.archived or other.archived,
+        trigger,
+    )
+
+
+REOPENED = {
+    "state": "open",
+    "outcome": None,
+    "reason": None,
+    "attempts": 0,
+    "not_before": 0.0,
+    "settled_at": None,
+    "calls": None,
+}
+
+
+def _see_again(conn: sa.Connection, mailbox_id: int, known: Mapping[tuple[str, str], NewSighting], now: float) -> int:
+    remote_ids = sorted({remote_id for remote_id, _ in known})
+    query = sa.select(sighting).where(sighting.c.mailbox_id == mailbox_id, sighting.c.remote_id.in_(remote_ids))
+    reopened, gained, urgent = [], [], []
+    for row in conn.execute(query.order_by(sighting.c.id).with_for_update()):
+        intent = known.get((row.remote_id, row.target))
+        if intent is None:
+            continue
+        if row.state == "settled":
+            reopened.append({"row": row.id, "created_at": now, **REOPENED, **_values(intent)})
+            continue
+        if not intent.labels <= set(row.labels):
+            gained.append({"row": row.id, "labels": sorted({*row.labels, *intent.labels})})
+        if intent.trigger == _PERSON_WAITS and row.state == "open" and row.rank:
+            urgent.append({"row": row.id, "trigger": _PERSON_WAITS, "rank": 0, "not_before": 0.0})
+    for values in (reopened, gained, urgent):
+        update_each(conn, values)
+    return len(reopened)
+
+
+def update_each(conn: sa.Connection, values: Sequence[Mapping[str, Any]], *where: sa.ColumnElement[bool]) -> None:
+    """One statement for rows that each get values of their own; "row" is the id."""
+    if values:
+        columns = {name: sa.bindparam(name) for name in values[0] if name != "row"}
+        statement = sighting.update().where(sighting.c.id == sa.bindparam("row"), *where).values(columns)
+        conn.execute(statement, [dict(item) for item in values])
+
+
+def claim(conn: sa.Connection, mailbox_id: int, now: float, limit: int) -> list[Sighting]:
+    due = (
+        sa.select(*_COLUMNS)
+        .where(sighting.c.state == "open", sighting.c.mailbox_id == mailbox_id, sighting.c.not_before <= now)
+        .order_by(sighting.c.rank, sighting.c.created_at, sighting.c.id)
+        .limit(limit)
+        .with_for_update()
+    )
+    rows = conn.execute(due).mappings().all()
+    for ids in chunks(row["id"] for row in rows):
+        conn.execute(sighting.update().where(sighting.c.id.in_(ids)).values(attempts=sighting.c.attempts + 1))
+    return [row_of({**row, "attempts": row["attempts"] + 1}) for row in rows]  # type: ignore[arg-type]
+
+
+def decided(conn: sa.Connection, mailbox_id: int, limit: int) -> list[Sighting]:
+    query = (
+        sa.select(*_COLUMNS)
+        .where(sighting.c.state == "decided", sighting.c.mailbox_id == mailbox_id)
+        .order_by(sighting.c.rank, sighting.c.created_at, sighting.c.id)
+        .limit(limit)
+    )
+    return [row_of(row) for row in conn.execute(query).mappings()]
+
+
+def pending(conn: sa.Connection, mailbox_id: int) -> Pending:
+    query = sa.select(sa.func.count(), sa.func.min(sighting.c.not_before)).where(
+        sighting.c.state.in_(("open", "decided")), sighting.c.mailbox_id == mailbox_id
+    )
+    count, earliest = conn.execute(query).one()
+    return Pending(count, earliest)
+
+
+def defer(conn: sa.Connection, mailbox_id: int, ids: Sequence[int], not_before: float, refund: bool) -> None:
+    values: dict[str, Any] = {"not_before": not_before}
+    if refund:
+        values["attempts"] = sa.case((sighting.c.attempts > 0, sighting.c.attempts - 1), else_=0)
+    for part in chunks(ids):
+        where = (sighting.c.id.in_(part), sighting.c.mailbox_id == mailbox_id)
+        conn.execute(sighting.update().where(*where).values(values))
+
+
+def decide(conn: sa.Connection, mailbox_id: int, decisions: Sequence[Decision]) -> None:
+    values = [
+        {
+            "row": decision.sighting_id,
+            "state": "decided",
+            "outcome": decision.outcome,
+            "reason": decision.reason,
+            "calls": decision.calls,
+            "not_before": 0.0,
+        }
+        for decision in decisions
+    ]
+    update_each(conn, values, sighting.c.mailbox_id == mailbox_id, sighting.c.state != "settled")
+
+
+def settle(conn: sa.Connection, mailbox_id: int, ids: Sequence[int], now: float) -> int:
+    count = 0
+    for part in chunks(ids):
+        where = (sighting.c.id.in_(part), sighting.c.mailbox_id == mailbox_id, sighting.c.state == "decided")
+        count += conn.execute(sighting.update().where(*where).values(state="settled", settled_at=now)).rowcount
+    return count

@@ -1,0 +1,333 @@
+"""The store: every promise that outlives a process. It knows nothing of providers (design.md 6)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from sync.store import config, reading, scheduling
+from sync.store.database import Database, StoreError, upgrade
+from sync.store.rows import (
+    Change,
+    Connection,
+    Explanation,
+    Health,
+    Lease,
+    Mailbox,
+    ParkedItem,
+    StoredPolicy,
+)
+from sync.store.tables import ENCRYPTED, installation
+from sync.store.vault import Vault
+from sync.store.work import Work
+
+
+class Writing:
+    """One transaction of configuration: all of it is committed, or nothing."""
+
+    def __init__(self, conn: sa.Connection, vault: Vault) -> None:
+        self._conn = conn
+        self._vault = vault
+
+    def connections(self) -> list[Connection]:
+        return config.connections(self._conn, self._vault)
+
+    def connection(self, which: int | str) -> Connection | None:
+        return config.get_connection(self._conn, self._vault, which)
+
+    def put_connection(self, name: str, vendor: str, settings: Mapping[str, Any], secrets: Mapping[str, Any]) -> Change:
+        """Declare it. A change makes a parked connection active again."""
+        return config.put_connection(self._conn, self._vault, name, vendor, settings, secrets)
+
+    def mark_connection(self, connection_id: int, status: str, reason: str | None = None) -> None:
+        config.mark_connection(self._conn, connection_id, status, reason)
+
+    def policies(self) -> list[StoredPolicy]:
+        return config.policies(self._conn)
+
+    def policy(self, which: int | str) -> StoredPolicy | None:
+        return config.get_policy(self._conn, which)
+
+    def policy_of(self, mailbox: Mailbox | int) -> StoredPolicy:
+        return config.policy_of(self._conn, mailbox if isinstance(mailbox, int) else mailbox.id)
+
+    def put_policy(
+        self, name: str, options: Mapping[str, Any], crm_connection: int | str, mail_connection: int | str
+    ) -> Change:
+        """Declare it; connections by id or name. Raises `StoreError` for a name that is not there."""
+        return config.put_policy(self._conn, name, options, crm_connection, mail_connection)
+
+    def mailboxes(self, policy_id: int | None = None) -> list[Mailbox]:
+        return config.mailboxes(self._conn, self._vault, policy_id)
+
+    def mailbox(self, which: int | str) -> Mailbox | None:
+        return config.get_mailbox(self._conn, self._vault, which)
+
+    def mailbox_by_address(self, address: str) -> Mailbox | None:
+        return config.get_mailbox(self._conn, self._vault, address)
+
+    def put_mailbox(
+        self, address: str, policy: int | str, crm_user: str | None = None, token: str | None = None
+    ) -> Change:
+        """Declare it. A token of None keeps the one that is there. A change wakes it and ends parking; a disabled one
+        begins anew."""
+        return config.put_mailbox(self._conn, self._vault, address, policy, crm_user, token)
+
+    def disable_mailbox(self, which: int | str, reason: str | None = None) -> bool:
+        """No new lease for it; a wake that runs now ends in peace. Whether it was enabled."""
+        return config.disable_mailbox(self._conn, self._vault, which, reason)
+
+    def wake(self, mailbox_id: int, urgent: bool = False) -> bool:
+        return scheduling.wake(self._conn, mailbox_id, urgent)
+
+    def activate(self, mailbox_id: int) -> bool:
+        return scheduling.activate(self._conn, mailbox_id)
+
+
+class Store:
+    """All tables of one installation. Safe to share between threads and to keep over a fork.
+
+    All times are epoch seconds and come from the caller. Connections to the database are opened when first needed.
+    """
+
+    def __init__(self, database: Database, secret_keys: Sequence[str]) -> None:
+        self._database = database
+        self._vault = Vault(secret_keys, self._hash_key)
+
+    @classmethod
+    def open(cls, url: str, secret_keys: Sequence[str]) -> Store:
+        """`sqlite:///FILE` or `postgresql://...`; the first key encrypts, all decrypt. Raises `StoreError`,
+        `SecretKeyError`."""
+        return cls(Database(url), secret_keys)
+
+    def migrate(self) -> None:
+        """Bring the tables to this version's form and make the installation's hash key, once; harmless to repeat, also
+        by several processes at a time. Raises `SecretKeyError` when the data belongs to another key."""
+        with self._database.migrating() as conn:
+            upgrade(conn)
+            found = conn.execute(sa.select(installation.c.hash_key)).scalar()
+            if found is None:
+                row = {"id": 1, "hash_key": self._vault.new_hash_key(), "created_at": time.time()}
+                conn.execute(installation.insert().values(row))
+            else:
+                self._vault.decrypt(found)
+
+    def close(self) -> None:
+        self._database.close()
+
+    # secrets
+
+    def hash(self, text: str) -> str:
+        """The keyed hash of a Message-ID or an address: 32 hexadecimal digits, the same in every process."""
+        return self._vault.hash(text)
+
+    def encrypt(self, text: str) -> str:
+        return self._vault.encrypt(text)
+
+    def decrypt(self, token: str) -> str:
+        """Raises `SecretKeyError` when no key fits."""
+        return self._vault.decrypt(token)
+
+    def rotate(self) -> int:
+        """Encrypt all secrets anew under the first key; how many. Then the old keys may go."""
+        count = 0
+        with self._database.writing() as conn:
+            for column in ENCRYPTED:
+                id_ = column.table.c.id
+                for row_id, token in conn.execute(
+                    sa.select(id_, column).where(column.is_not(None)).order_by(id_).with_for_update()
+                ).all():
+                    change = sa.update(column.table).where(id_ == row_id)
+                    conn.execute(change.values({column.name: self._vault.rotated(token)}))
+                    count += 1
+        return count
+
+    def _hash_key(self) -> str:
+        try:
+            with self._database.reading() as conn:
+                found: str | None = conn.execute(sa.select(installation.c.hash_key)).scalar()
+        except (sa.exc.OperationalError, sa.exc.ProgrammingError) as error:
+            raise StoreError(f"the database cannot be read, or was never migrated: {error.orig}") from error
+        if found is None:
+            raise StoreError("the database was never migrated")
+        return found
+
+    # configuration
+
+    @contextmanager
+    def writing(self) -> Iterator[Writing]:
+        """One transaction for several `put_*`: all of it is committed, or nothing."""
+        self._vault.hash("")  # asks for the hash key now, not while others wait for this transaction
+        with self._database.writing() as conn:
+            yield Writing(conn, self._vault)
+
+    @contextmanager
+    def _config(self) -> Iterator[Writing]:
+        with self._database.reading() as conn:
+            yield Writing(conn, self._vault)
+
+    def connections(self) -> list[Connection]:
+        """By name."""
+        with self._config() as tx:
+            return tx.connections()
+
+    def connection(self, which: int | str) -> Connection | None:
+        """By id or name."""
+        with self._config() as tx:
+            return tx.connection(which)
+
+    def policies(self) -> list[StoredPolicy]:
+        """By name."""
+        with self._config() as tx:
+            return tx.policies()
+
+    def policy(self, which: int | str) -> StoredPolicy | None:
+        """By id or name."""
+        with self._config() as tx:
+            return tx.policy(which)
+
+    def policy_of(self, mailbox: Mailbox | int) -> StoredPolicy:
+        """Raises `StoreError` when there is no such mailbox."""
+        with self._config() as tx:
+            return tx.policy_of(mailbox)
+
+    def mailboxes(self, policy_id: int | None = None) -> list[Mailbox]:
+        """All, or those of a policy, by id."""
+        with self._config() as tx:
+            return tx.mailboxes(policy_id)
+
+    def mailbox(self, which: int | str) -> Mailbox | None:
+        """By id, or by address in any case."""
+        with self._config() as tx:
+            return tx.mailbox(which)
+
+    def mailbox_by_address(self, address: str) -> Mailbox | None:
+        return self.mailbox(address)
+
+    def put_connection(self, name: str, vendor: str, settings: Mapping[str, Any], secrets: Mapping[str, Any]) -> Change:
+        with self.writing() as tx:
+            return tx.put_connection(name, vendor, settings, secrets)
+
+    def put_policy(
+        self, name: str, options: Mapping[str, Any], crm_connection: int | str, mail_connection: int | str
+    ) -> Change:
+        with self.writing() as tx:
+            return tx.put_policy(name, options, crm_connection, mail_connection)
+
+    def put_mailbox(
+        self, address: str, policy: int | str, crm_user: str | None = None, token: str | None = None
+    ) -> Change:
+        with self.writing() as tx:
+            return tx.put_mailbox(address, policy, crm_user, token)
+
+    def disable_mailbox(self, which: int | str, reason: str | None = None) -> bool:
+        with self.writing() as tx:
+            return tx.disable_mailbox(which, reason)
+
+    def mark_connection(self, connection_id: int, status: str, reason: str | None = None) -> None:
+        """ "active", or "parked" with the reason."""
+        with self.writing() as tx:
+            tx.mark_connection(connection_id, status, reason)
+
+    # scheduling
+
+    def wake(self, mailbox_id: int, urgent: bool = False) -> bool:
+        """There may be work. `urgent`: a person waits; it also ends a back-off. Whether there is such a mailbox."""
+        with self._database.writing() as conn:
+            return scheduling.wake(conn, mailbox_id, urgent)
+
+    def lease(self, mailbox_id: int, owner: str, seconds: float, now: float) -> Lease | None:
+        """The mailbox for `owner` alone, for so long. None while another's lease is alive, while `not_before` is ahead,
+        and for a parked or disabled mailbox. An owner's own lease is replaced: it must be one per thread of work."""
+        with self._database.writing() as conn:
+            return scheduling.lease(conn, mailbox_id, owner, seconds, now)
+
+    def renew(self, lease: Lease, seconds: float, now: float) -> None:
+        """Raises `LeaseLost` when another took it."""
+        with self._database.writing() as conn:
+            scheduling.renew(conn, lease, seconds, now)
+
+    def release(
+        self,
+        lease: Lease,
+        now: float,
+        *,
+        next_due: float | None = None,
+        not_before: float | None = None,
+        handled: bool = True,
+    ) -> bool:
+        """Give the lease back: every wake that it covers is handled. False when more wakes came meanwhile: the lease is
+        kept, go on with `again`. `handled=False` gives it back in any case and leaves the mailbox dirty (the look was
+        broken off). None leaves a time as it was. Raises `LeaseLost`."""
+        with self._database.writing() as conn:
+            return scheduling.release(conn, lease, next_due, not_before, handled)
+
+    def again(self, lease: Lease) -> Lease:
+        """The same lease covering all wakes until now. Raises `LeaseLost`."""
+        with self._database.reading() as conn:
+            return scheduling.again(conn, lease)
+
+    def due(self, now: float, limit: int) -> list[int]:
+        """Mailboxes to look at: dirty, due or with a lease that ran out; those for which a person waits first."""
+        with self._database.reading() as conn:
+            return scheduling.due(conn, now, limit)
+
+    def next_wake(self, now: float) -> float | None:
+        """When `due` has something next, `now` at the earliest; None: never."""
+        with self._database.reading() as conn:
+            return scheduling.next_wake(conn, now)
+
+    def park_mailbox(self, lease: Lease, reason: str) -> None:
+        """Stop it until `activate`, and give the lease back; its wakes are kept. Raises `LeaseLost`."""
+        with self._database.writing() as conn:
+            scheduling.park(conn, lease, reason)
+
+    def activate(self, mailbox_id: int) -> bool:
+        """Any status -> active; a stopped one is woken. Whether that changed anything."""
+        with self._database.writing() as conn:
+            return scheduling.activate(conn, mailbox_id)
+
+    def swept(self, lease: Lease, now: float) -> None:
+        with self._database.writing() as conn:
+            scheduling.swept(conn, lease, now)
+
+    def synced(self, lease: Lease, now: float) -> None:
+        """A look was finished; a new mailbox is active from now on."""
+        with self._database.writing() as conn:
+            scheduling.synced(conn, lease, now)
+
+    @contextmanager
+    def under(self, lease: Lease, now: float, seconds: float) -> Iterator[Work]:
+        """One transaction of the lease holder; the lease then lasts `seconds` from now. Raises `LeaseLost` before
+        anything is done when another took the mailbox."""
+        self._vault.hash("")
+        with self._database.writing() as conn:
+            scheduling.renew(conn, lease, seconds, now)
+            yield Work(conn, self._vault, lease)
+
+    # reading for people
+
+    def status(self, now: float) -> list[Health]:
+        with self._database.reading() as conn:
+            return reading.status(conn, self._vault, now)
+
+    def explain(self, message_hash: str) -> list[Explanation]:
+        """The filings of a mail (`hash` of its Message-ID), each with all copies of the mail that led to it."""
+        with self._database.reading() as conn:
+            return reading.explain(conn, message_hash)
+
+    def parked(self, mailbox_id: int | None = None) -> list[ParkedItem]:
+        with self._database.reading() as conn:
+            return reading.parked(conn, mailbox_id)
+
+    def retry(self, which: Sequence[int] | Literal["all"], now: float | None = None) -> int:
+        """Open parked sightings again (of those named also the unmatched ones) and wake their mailboxes; how many.
+
+        Their trigger is "retry": the drop label is long off, which is no withdrawal.
+        """
+        with self._database.writing() as conn:
+            return reading.retry(conn, which, time.time() if now is None else now)
