@@ -1,0 +1,294 @@
+"""Which Salesforce records an e-mail is: an EmailMessage with relations, or Tasks (providers.md 5.3, product.md 10).
+
+EmailMessage: people stand in the junction lists of their role, addresses without a record in the address fields, the
+sender in a relation of his own. `RelatedToId` is the primary target and nothing else: without a target it stays empty,
+because Salesforce itself rolls the automatic task up to the account of the contact, and a guessed account would stand
+in the way of the opportunity or case that a user relates later.
+
+Task: one task has one lead, or up to 50 contacts with Shared Activities, or one contact without. So a mail may need
+several tasks. `WhatId` (the primary target) does not go together with a lead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC
+from typing import Any
+
+from sync.model import Entry, RecordRef, Relation
+from sync.providers.salesforce.describe import Description
+from sync.providers.salesforce.graph import Draft, Fixes, Graph
+from sync.providers.salesforce.values import (
+    clean,
+    cut,
+    identifier,
+    message_id_line,
+    one_line,
+    size,
+    subject,
+)
+
+PERSONS = frozenset({"contact", "lead", "user"})
+TASK_PERSONS = frozenset({"contact", "lead"})
+CONTACTS_PER_TASK = 50
+ADDRESSES_SHOWN = 4000  # characters of one header line in a task's text
+RELATION_TYPES = {
+    "from": "FromAddress",
+    "to": "ToAddress",
+    "cc": "CcAddress",
+    "bcc": "BccAddress",
+    "other": "OtherAddress",
+}
+LISTS = (("to", "ToIds", "ToAddress"), ("cc", "CcIds", "CcAddress"), ("bcc", "BccIds", "BccAddress"))
+SENT, READ = "3", "1"  # EmailMessage.Status; only Sent is valid without a case
+
+
+def build(entry: Entry, description: Description, fixes: Fixes) -> Graph:
+    """The graph of an entry; without nodes when everything is there."""
+    draft = Draft(entry, description, fixes)
+    draft.people()
+    if entry.existing is not None:
+        draft.records["activity"] = entry.existing.record
+        if entry.existing.record.kind == "email":
+            _relate_email(draft, entry.existing.record)
+        else:
+            _relate_task(draft, entry.existing.record)
+    elif entry.record == "email":
+        _email(draft)
+    else:
+        _tasks(draft)
+    return draft.graph()
+
+
+# --- EmailMessage
+
+
+def _email(draft: Draft) -> None:
+    entry = draft.entry
+    relations = _relations(draft)
+    sender = next((one for one in relations if one.role == "from"), None)
+    values: dict[str, Any] = {
+        "MessageIdentifier": identifier(entry.message_id),
+        "Status": SENT,
+        "Incoming": entry.incoming,
+        "IsClientManaged": True,
+        "MessageDate": _date(draft),
+        "Subject": one_line(entry.subject),
+        "FromAddress": sender.email if sender else "",
+        "FromName": one_line(sender.name) if sender else "",
+        **_bodies(draft),
+        **_recipients(draft, relations),
+        **_related_to(draft),
+    }
+    draft.add("activity", "EmailMessage", values, ref="activity", kind="email")
+    listed = {draft.link(one.record) for one in relations if one.record and one.role in ("to", "cc", "bcc")}
+    apart = [one for one in relations if one.record and one.role in ("from", "other")]
+    _relation_nodes(draft, "@{activity.id}", [r for r in apart if r.role == "from" or draft.link(_is(r)) not in listed])
+    draft.files("@{activity.id}")
+
+
+def _relate_email(draft: Draft, record: RecordRef) -> None:
+    """Only what is missing. The record it is related to is set when there is none, never exchanged."""
+    existing = draft.entry.existing
+    known = existing.people if existing else frozenset()
+    missing = [one for one in _relations(draft) if one.record and draft.resolve(one.record) not in known]
+    _relation_nodes(draft, record.id, missing)
+    _late_target(draft, record, "RelatedToId", known)
+
+
+def _relation_nodes(draft: Draft, email: str, relations: Iterable[Relation]) -> None:
+    done: set[tuple[str, str]] = set()
+    for number, one in enumerate(relations, 1):
+        record, kind = draft.link(_is(one)), RELATION_TYPES[one.role]
+        if kind == "OtherAddress" and any(record == other for other, _ in done):
+            continue
+        if (record, kind) not in done:
+            done.add((record, kind))
+            values = {"EmailMessageId": email, "RelationId": record, "RelationType": kind, "RelationAddress": one.email}
+            draft.add(f"rel{number}", "EmailMessageRelation", values)
+
+
+def _relations(draft: Draft) -> list[Relation]:
+    """The entry's relations, and its targets that are people; records that are no people are named in the notes."""
+    out = []
+    for one in draft.entry.relations:
+        if one.record is None or draft.resolve(one.record).kind in PERSONS:
+            out.append(one)
+        else:
+            draft.notes.append(f"a relation left out: {one.record.kind} records cannot take part in an e-mail")
+    out += [Relation("other", "", "", one) for one in draft.entry.targets if one.kind in PERSONS]
+    return out
+
+
+def _recipients(draft: Draft, relations: Sequence[Relation]) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for role, ids, addresses in LISTS:
+        some = [one for one in relations if one.role == role]
+        out[ids] = list(dict.fromkeys(draft.link(one.record) for one in some if one.record))
+        text, left = _joined([one.email for one in some if one.record is None], ADDRESSES_SHOWN)
+        out[addresses] = text
+        if left:
+            draft.notes.append(f"{left} addresses left out of {addresses}")
+    return out
+
+
+def _bodies(draft: Draft) -> dict[str, str]:
+    """HTML is left out rather than cut, as half a page shows anything; text is cut by length."""
+    entry = draft.entry
+    known = draft.description.objects.get("EmailMessage")
+    spec = known.fields.get("HtmlBody") if known else None
+    html = clean(entry.html)
+    if spec and 0 < spec.length < size(html):
+        draft.notes.append(f"EmailMessage.HtmlBody left out: longer than {spec.length} characters")
+        return {"TextBody": entry.text or "(the text is too long)"}
+    return {"HtmlBody": html, "TextBody": entry.text}
+
+
+def _related_to(draft: Draft) -> dict[str, Any]:
+    """A case is the parent too, and only with a case a received e-mail may have another status than Sent."""
+    target = _target(draft)
+    if target is None:
+        return {}
+    if target.kind == "case":
+        case = {"RelatedToId": target.id, "ParentId": target.id}
+        return {**case, "Status": READ} if draft.entry.incoming else case
+    return {"RelatedToId": target.id}
+
+
+# --- Task
+
+
+def _tasks(draft: Draft) -> None:
+    people = _task_people(draft)
+    for number, group in enumerate(_groups(draft, people) or [[]], 1):
+        _task(draft, number, group)
+    draft.files("@{activity.id}")
+
+
+def _relate_task(draft: Draft, record: RecordRef) -> None:
+    """Missing contacts join the task where they can; others get a task of their own. A user can only own a task, so a
+    second colleague is not related."""
+    existing = draft.entry.existing
+    known = existing.people if existing else frozenset()
+    there = [one for one in known if one.kind in TASK_PERSONS]
+    missing = [one for one in _task_people(draft) if one not in known]
+    shared = draft.description.shared_activities
+    contacts = [one for one in missing if one.kind == "contact"]
+    present = sorted(one.id for one in there if one.kind == "contact")
+    joins = [] if not shared or (there and not present) else contacts[: CONTACTS_PER_TASK - len(present)]
+    if joins:
+        draft.change("join", record, {"TaskWhoIds": [*present, *(draft.link(one) for one in joins)]})
+    elif missing and not there:
+        joins = missing[:1]
+        draft.change("join", record, {"WhoId": draft.link(joins[0])})
+    rest = [one for one in missing if one not in joins]
+    for number, group in enumerate(_groups(draft, rest), 2):
+        _task(draft, number, group)
+    colleagues = [one.record for one in draft.entry.relations if one.record and one.record.kind == "user"]
+    if any(one not in known for one in colleagues):
+        draft.notes.append("a user is not related: a task has one owner")
+    _late_target(draft, record, "WhatId", known)
+
+
+def _task(draft: Draft, number: int, group: Sequence[RecordRef]) -> None:
+    entry, description = draft.entry, draft.description
+    suffix = "" if number == 1 else f".{number}"
+    target = _target(draft)
+    lead = any(one.kind == "lead" for one in group)
+    if lead and target is not None:
+        draft.notes.append("a lead's task cannot be related to another record")
+    ids = [draft.link(one) for one in group]
+    who: dict[str, Any] = {"TaskWhoIds": ids} if description.shared_activities else {"WhoId": ids[0] if ids else ""}
+    values = {
+        "Subject": subject(entry.subject),
+        "Description": _description(entry),
+        "Status": description.closed_status if entry.completed else description.open_status,
+        "ActivityDate": entry.date.astimezone(UTC).date().isoformat(),
+        "TaskSubtype": "Email",
+        "OwnerId": entry.owner,
+        "WhatId": target.id if target is not None and not lead else "",
+        **who,
+    }
+    draft.add(f"activity{suffix.replace('.', '_')}", "Task", values, ref=f"activity{suffix}", kind="task")
+
+
+def _task_people(draft: Draft) -> list[RecordRef]:
+    """Contacts and leads in the order of the header, each once."""
+    records = [one.record for one in draft.entry.relations if one.record] + list(draft.entry.targets)
+    return list(dict.fromkeys(one for one in map(draft.resolve, records) if one.kind in TASK_PERSONS))
+
+
+def _groups(draft: Draft, people: Sequence[RecordRef]) -> list[list[RecordRef]]:
+    """Who shares a task; contacts come first, as only they go together with a target."""
+    contacts = [one for one in people if one.kind == "contact"]
+    step = CONTACTS_PER_TASK if draft.description.shared_activities else 1
+    together = [contacts[at : at + step] for at in range(0, len(contacts), step)]
+    return together + [[one] for one in people if one.kind == "lead"]
+
+
+def _description(entry: Entry) -> str:
+    """A header, so that the task can be read without the mail, and found again by its Message-ID; then the text."""
+    lines = [f"From: {_names(entry, 'from')}", f"Date: {entry.date.astimezone(UTC):%Y-%m-%d %H:%M} UTC"]
+    lines += [f"{label}: {_names(entry, role)}" for label, role in (("To", "to"), ("Cc", "cc"), ("Bcc", "bcc"))]
+    shown = [line for line in lines if not line.endswith(": ")]
+    return "\n".join([*shown, message_id_line(entry.message_id), "", clean(entry.text)])
+
+
+def _names(entry: Entry, role: str) -> str:
+    some = [one for one in entry.relations if one.role == role and one.email]
+    text, left = _joined([_name(one) for one in dict.fromkeys(some)], ADDRESSES_SHOWN)
+    return f"{text} and {left} more" if left else text
+
+
+# --- both
+
+
+def _target(draft: Draft) -> RecordRef | None:
+    """The primary target; people among the targets are related as people."""
+    items = [one for one in draft.entry.targets if one.kind not in PERSONS]
+    if len(items) > 1:
+        draft.notes.append(f"{len(items) - 1} further targets left out: an activity is related to one record")
+    return items[0] if items else None
+
+
+def _late_target(draft: Draft, record: RecordRef, field: str, known: Iterable[RecordRef]) -> None:
+    target = _target(draft)
+    items = [one for one in known if one.kind not in PERSONS]
+    if target is None or target in items:
+        return
+    if items:
+        draft.notes.append("the target left out: the activity is related to another record")
+    else:
+        draft.change("target", record, {field: target.id})
+
+
+def _date(draft: Draft) -> str:
+    """Empty for a date that Salesforce does not take: a wrong clock must not keep a mail out."""
+    when = draft.entry.date.astimezone(UTC)
+    if not 1700 <= when.year <= 4000:
+        draft.notes.append("the date left out: it is out of range")
+        return ""
+    return when.strftime("%Y-%m-%dT%H:%M:%S.000+0000")
+
+
+def _is(relation: Relation) -> RecordRef:
+    assert relation.record is not None, "asked only of relations with a record"
+    return relation.record
+
+
+def _name(relation: Relation) -> str:
+    name = one_line(relation.name)
+    return f"{cut(name, 100)} <{relation.email}>" if name else relation.email
+
+
+def _joined(parts: Sequence[str], length: int) -> tuple[str, int]:
+    """The parts that fit, whole, each once; and how many do not."""
+    out: list[str] = []
+    room = length
+    unique = list(dict.fromkeys(parts))
+    for part in unique:
+        room -= size(part) + 2
+        if room < 0:
+            break
+        out.append(part)
+    return "; ".join(out), len(unique) - len(out)
