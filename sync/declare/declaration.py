@@ -46,11 +46,11 @@ class PolicyEntry:
 
 @dataclass(frozen=True, slots=True)
 class MailboxEntry:
-    """One user's mailbox. `crm_user` is the e-mail address or user name in the CRM."""
+    """One user's mailbox. `crm_user` is the e-mail address or user name in the CRM; None: the address."""
 
     address: str
     policy: str
-    crm_user: str
+    crm_user: str | None
     secrets: Mapping[str, str] = field(repr=False)
     line: int = 0
 
@@ -201,11 +201,11 @@ class _Reader:
         given = place.fields(("address", "policy", "crm_user", MAILBOX_TOKEN.name), ("address", "policy"))
         own = given["address"].read(address) if "address" in given else None
         policy = given["policy"].read(name) if "policy" in given else None
-        crm_user = given["crm_user"].read(text) if "crm_user" in given else own
+        crm_user = given["crm_user"].read(text) if "crm_user" in given else None
         secrets = {}
         if MAILBOX_TOKEN.name in given:
             secrets[MAILBOX_TOKEN.name] = self._secret(given[MAILBOX_TOKEN.name], MAILBOX_TOKEN.check) or ""
-        return MailboxEntry(own or "", policy or "", crm_user or "", secrets, place.line)
+        return MailboxEntry(own or "", policy or "", crm_user, secrets, place.line)
 
     def _secret(self, place: Place, check: Callable[[Any], str]) -> str | None:
         return place.read(lambda reference: read_secret(reference, check, self.environ, self.base))

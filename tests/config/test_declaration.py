@@ -31,7 +31,7 @@ def test_a_right_file_is_read_whole(tmp_path: Path) -> None:
     assert (policy.policy.must_match, policy.policy.match_leads) == (False, False)
     assert policy.policy.internal_domains == ("acme.example",)
     assert [(box.address, box.crm_user) for box in declared.mailboxes] == [
-        ("ann@acme.example", "ann@acme.example"),
+        ("ann@acme.example", None),
         ("bob@acme.example", "robert@acme.example"),
     ]
 
