@@ -29,7 +29,7 @@ def socket_path(data_dir: Path) -> Path:
 
 def find(data_dir: Path) -> str | None:
     """The URL of the embedded server that runs for this data directory, or None."""
-    return url(data_dir) if _answers(socket_path(data_dir)) else None
+    return url(data_dir) if answers(socket_path(data_dir)) else None
 
 
 @contextlib.contextmanager
@@ -60,7 +60,7 @@ def prepare(data_dir: Path) -> Path:
     path = socket_path(data_dir)
     if len(str(path).encode()) > _SOCKET_PATH_LIMIT:
         raise ConfigError([f"MAILSPAN_DATA_DIR: the path is too long for a Unix socket ({path}); take a shorter one"])
-    if _answers(path):
+    if answers(path):
         raise ConfigError([f"{data_dir}: Mailspan runs already with this data directory"])
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     path.unlink(missing_ok=True)
@@ -112,14 +112,15 @@ _NO_BINARY = (
 
 def _wait_until_ready(process: subprocess.Popen[bytes], path: Path) -> None:
     limit = time.monotonic() + _START_SECONDS
-    while not _answers(path):
+    while not answers(path):
         if process.poll() is not None or time.monotonic() > limit:
             log = (path.parent / "valkey.log").read_text(errors="replace").strip().splitlines()
             raise ConfigError([f"the embedded Valkey does not start: {log[-1] if log else 'it says nothing'}"])
         time.sleep(0.01)
 
 
-def _answers(path: Path) -> bool:
+def answers(path: Path) -> bool:
+    """Whether a server listens on this socket and answers."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(1.0)

@@ -217,11 +217,11 @@ SETTINGS: Mapping[str, Setting] = {
 }
 
 
-def load(environ: Mapping[str, str] | None = None, *, create_key: bool = False) -> Settings:
+def load(environ: Mapping[str, str] | None = None) -> Settings:
     """The settings of this environment; an empty variable counts as absent.
 
-    Without MAILSPAN_SECRET_KEY the key file of the data directory is used; with `create_key` it is made (mode 0600,
-    `key_file` names it) when it is not there. Raises `ConfigError` with all problems at once.
+    Without MAILSPAN_SECRET_KEY the key file of the data directory is used (`make_key`). Raises `ConfigError` with all
+    problems at once.
     """
     environ = os.environ if environ is None else environ
     values: dict[str, Any] = {}
@@ -233,36 +233,52 @@ def load(environ: Mapping[str, str] | None = None, *, create_key: bool = False) 
         except ValueError as error:
             problems.append(f"{setting.variable}: {error}")
             values[setting.name] = None
-    home: Path = values["data_dir"] or user_data_path("mailspan", appauthor=False)
-    values["data_dir"] = home
+    home = values["data_dir"] = values["data_dir"] or _default_home()
     values["database_url"] = values["database_url"] or f"sqlite:///{home / 'mailspan.sqlite3'}"
-    if not values["secret_keys"] and not environ.get(_variable("secret_keys"), "").strip():
-        values["secret_keys"] = _stored_keys(home, create_key, problems)
+    if not environ.get(SETTINGS["secret_keys"].variable, "").strip():
+        values["secret_keys"] = _stored_keys(key_file(home), problems)
     if problems:
         raise ConfigError(problems)
     return Settings(**values)
 
 
 def key_file(data_dir: Path) -> Path:
-    """Where the key lies that `mailspan up` makes."""
+    """Where the key lies that `make_key` makes."""
     return data_dir / "secret.key"
 
 
-def _stored_keys(data_dir: Path, create: bool, problems: list[str]) -> tuple[str, ...]:
-    path = key_file(data_dir)
-    variable = _variable("secret_keys")
+def make_key(environ: Mapping[str, str] | None = None) -> Path | None:
+    """Make a secret key in the data directory, for its owner's eyes only (mode 0600), when neither MAILSPAN_SECRET_KEY
+    nor the file is there. The file made, or None. Raises `ConfigError`."""
+    environ = os.environ if environ is None else environ
+    if environ.get(SETTINGS["secret_keys"].variable, "").strip():
+        return None
+    directory = environ.get(SETTINGS["data_dir"].variable, "").strip()
     try:
-        if create and not path.exists():
-            data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(Fernet.generate_key() + b"\n")
-        if path.exists():
-            if stat.S_IMODE(path.stat().st_mode) & 0o077:
-                problems.append(f"{path}: others may read it; run: chmod 600 {path}")
-                return ()
-            return _keys(path.read_text(encoding="ascii"))
-        problems.append(f"{variable}: not set; make a key with: {NEW_KEY}")
+        path = key_file(_directory(directory) if directory else _default_home())
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return None
+    except (OSError, ValueError) as error:
+        raise ConfigError([f"{SETTINGS['data_dir'].variable}: {error}"]) from error
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(Fernet.generate_key() + b"\n")
+    return path
+
+
+def _default_home() -> Path:
+    return user_data_path("mailspan", appauthor=False)
+
+
+def _stored_keys(path: Path, problems: list[str]) -> tuple[str, ...]:
+    try:
+        if stat.S_IMODE(path.stat().st_mode) & 0o077:
+            problems.append(f"{path}: others may read it; run: chmod 600 {path}")
+            return ()
+        return _keys(path.read_text(encoding="ascii"))
+    except FileNotFoundError:
+        problems.append(f"{SETTINGS['secret_keys'].variable}: not set; make a key with: {NEW_KEY}")
     except (OSError, ValueError) as error:
         problems.append(f"{path}: {error}")
     return ()

@@ -9,7 +9,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from sync import settings
-from sync.settings import SETTINGS, ConfigError, load
+from sync.settings import SETTINGS, ConfigError, load, make_key
 
 KEY = Fernet.generate_key().decode()
 
@@ -100,20 +100,35 @@ def test_a_key_is_made_once_where_asked_and_only_its_owner_reads_it(tmp_path: Pa
     bare = {"MAILSPAN_DATA_DIR": str(tmp_path / "new")}
     with pytest.raises(ConfigError, match="MAILSPAN_SECRET_KEY: not set"):
         load(bare)
-    made = load(bare, create_key=True)
-    path = settings.key_file(tmp_path / "new")
+    path = make_key(bare)
+    assert path == settings.key_file(tmp_path / "new")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert load(bare).secret_keys == made.secret_keys == load(bare, create_key=True).secret_keys
+    keys = load(bare).secret_keys
+    assert make_key(bare) is None
+    assert load(bare).secret_keys == keys
+    assert len(keys) == 1
+
+
+def test_no_key_is_made_beside_one_that_is_given(tmp_path: Path) -> None:
+    assert make_key(environment(tmp_path)) is None
+    assert not settings.key_file(tmp_path).exists()
 
 
 def test_a_key_file_that_others_read_is_refused(tmp_path: Path) -> None:
-    load({"MAILSPAN_DATA_DIR": str(tmp_path)}, create_key=True)
+    bare = {"MAILSPAN_DATA_DIR": str(tmp_path)}
+    make_key(bare)
     settings.key_file(tmp_path).chmod(0o644)
     with pytest.raises(ConfigError, match="chmod 600"):
-        load({"MAILSPAN_DATA_DIR": str(tmp_path)})
+        load(bare)
 
 
 def test_a_wrong_key_variable_does_not_fall_back_to_the_file(tmp_path: Path) -> None:
-    load({"MAILSPAN_DATA_DIR": str(tmp_path)}, create_key=True)
+    make_key({"MAILSPAN_DATA_DIR": str(tmp_path)})
     with pytest.raises(ConfigError, match="MAILSPAN_SECRET_KEY: key 1"):
         load(environment(tmp_path, MAILSPAN_SECRET_KEY="short"))
+
+
+def test_a_data_directory_that_cannot_be_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="MAILSPAN_DATA_DIR"):
+        make_key({"MAILSPAN_DATA_DIR": str(tmp_path / "file")})
