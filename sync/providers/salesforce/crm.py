@@ -5,23 +5,28 @@ A mail costs two calls when nobody is known, one when everybody is; fifty mails 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import requests
+
 from sync.errors import Busy, RemoteError
 from sync.model import Abilities, Directory, Entry, Item, Outcome, Question, RecordRef
+from sync.ports import Meter
 from sync.providers.salesforce import soql
-from sync.providers.salesforce.auth import VENDOR
+from sync.providers.salesforce.auth import VENDOR, Login
 from sync.providers.salesforce.describe import SHARED, Descriptions
 from sync.providers.salesforce.directory import Plan, Query, Row
 from sync.providers.salesforce.graph import Fixes, Graph
-from sync.providers.salesforce.http import Client, Fault, error_for, faults
+from sync.providers.salesforce.http import API_VERSION, Client, Fault, error_for, faults
 from sync.providers.salesforce.outbox import Outbox
 from sync.providers.salesforce.record import build
 from sync.providers.salesforce.values import object_of
 
 QUERIES_PER_CALL = 5
 MANY_ROWS = 4000  # of contacts: more is a domain with a crowd behind it, and is asked for otherwise
+_ID = re.compile(r"[a-zA-Z0-9]{15}([a-zA-Z0-9]{3})?")
 OUTDATED = frozenset({"INVALID_FIELD", "INVALID_TYPE"})  # the description that the queries were made from is wrong
 
 # object -> its title, and what stands below it
@@ -43,9 +48,16 @@ class Salesforce:
     stands for those that the description shows (product.md C9)."""
 
     def __init__(
-        self, client: Client, *, extra_email_fields: Sequence[str] = ("auto",), descriptions: Descriptions = SHARED
+        self,
+        login: Login,
+        http: requests.Session,
+        meter: Meter,
+        *,
+        version: str = API_VERSION,
+        extra_email_fields: Sequence[str] = ("auto",),
+        descriptions: Descriptions = SHARED,
     ) -> None:
-        self._client = client
+        self._client = Client(login, http, meter, version=version)
         self._extra = tuple(extra_email_fields)
         self._descriptions = descriptions
 
@@ -76,7 +88,7 @@ class Salesforce:
     def names(self, records: Sequence[RecordRef]) -> Mapping[RecordRef, Item]:
         """Titles and Lightning links; one call for up to five kinds."""
         by_object: dict[str, list[RecordRef]] = {}
-        for record in dict.fromkeys(records):
+        for record in dict.fromkeys(one for one in records if _ID.fullmatch(one.id)):
             by_object.setdefault(object_of(record.kind), []).append(record)
         queries = [query for name, some in sorted(by_object.items()) for query in _title_queries(name, some)]
         instance = self._client.instance_url() if queries else ""
