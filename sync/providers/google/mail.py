@@ -8,40 +8,35 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from sync.core import mime
-from sync.errors import Conflict, Missing, Rejected, RemoteError
+from sync.errors import Missing, Rejected, RemoteError
 from sync.model import LabelMap, LabelTree, Mark, Message, Outcome, Page, Seen
 from sync.ports import Meter
 from sync.providers.google import batch, changes, errors, tree
 from sync.providers.google.changes import INBOX, OUTGOING
-from sync.providers.google.http import Api, Call
-from sync.providers.google.quota import BULK_FROM, BULK_IDS
+from sync.providers.google.http import ROOT_URL, Api, Call, service
+from sync.providers.google.settle import Delta, write
 
 LIST_PAGE = 500
+REMEMBERED = 5_000  # messages whose labels are kept: they tell the direction, so that settling need not ask
 ASIDE = frozenset({"TRASH", "SPAM"})  # what the user threw away does not come back to the Inbox
-Delta = tuple[frozenset[str], frozenset[str]]  # add, remove
-
-
-@dataclass(frozen=True, slots=True)
-class _Edit:
-    """One write: what changes, and on which messages."""
-
-    delta: Delta
-    ids: tuple[str, ...]
 
 
 class Gmail:
-    """`client` is `http.service(...)`, `http_factory` gives this thread's authorised http (`auth.Grants.http`)."""
+    """`http_factory` gives this thread's authorised http of the mailbox's user (`auth.Grants.http`); `api_url` is where
+    the service lives, if not at Google."""
 
-    def __init__(self, address: str, client: Any, http_factory: Callable[[], Any], meter: Meter) -> None:
+    def __init__(
+        self, address: str, http_factory: Callable[[], Any], meter: Meter, *, api_url: str | None = None
+    ) -> None:
         self.address = address
-        self._api = Api(client, http_factory, meter)
-        self._labels: dict[str, frozenset[str]] = {}  # of messages met before: tells their direction
+        self._api = Api(service(api_url or ROOT_URL), http_factory, meter)
+        self._met: OrderedDict[str, frozenset[str]] = OrderedDict()  # labels of messages met before
 
     def ensure_tree(self, label_tree: LabelTree) -> LabelMap:
         """1 unit when all is there; 5 for each label created or renamed."""
@@ -50,7 +45,8 @@ class Gmail:
     def changes(self, cursor: str | None) -> Page[Seen]:
         """2 units per 500 records. A message named here may be gone when it is read: `Missing`."""
         page = changes.read(self._api, cursor)
-        self._labels.update((seen.id, seen.labels) for seen in page.changed)
+        for seen in page.changed:
+            self._meet(seen.id, seen.labels)
         return page
 
     def dropped(self, labels: Sequence[str]) -> Sequence[Seen]:
@@ -74,13 +70,13 @@ class Gmail:
     def settle(self, marks: Sequence[Mark]) -> Sequence[Outcome]:
         """5 units per message; 50 for up to 1,000 that change alike, when they are more than 10. Gmail tells no single
         failure there: a message that is gone counts as settled. A label that is gone gives `Conflict`."""
-        failed = self._learn([mark.id for mark in marks if mark.home and mark.id not in self._labels])
+        failed = self._learn([mark.id for mark in marks if mark.home and mark.id not in self._met])
         groups: dict[Delta, list[str]] = {}
         for mark in marks:
             delta = self._delta(mark)
             if mark.id not in failed and any(delta):
                 groups.setdefault(delta, []).append(mark.id)
-        failed |= self._modify(groups)
+        failed |= write(self._api, groups)
         return [Outcome(mark.id, failed.get(mark.id)) for mark in marks]
 
     def lag(self, labels: Sequence[str]) -> Mapping[str, float]:
@@ -94,13 +90,19 @@ class Gmail:
             if not isinstance(answer, RemoteError)
         }
 
+    def _meet(self, key: str, labels: frozenset[str]) -> None:
+        self._met[key] = labels
+        self._met.move_to_end(key)
+        while len(self._met) > REMEMBERED:
+            self._met.popitem(last=False)
+
     def _get(self, message_id: str, form: str) -> Call:
         request = self._api.client.users().messages().get(userId="me", id=message_id, format=form)
         return Call("messages.get", request)
 
     def _message(self, key: str, body: Mapping[str, Any]) -> Message | RemoteError:
         labels = frozenset(body.get("labelIds", ()))
-        self._labels[key] = labels
+        self._meet(key, labels)
         try:
             raw = decode(body["raw"])
         except (KeyError, binascii.Error, ValueError):
@@ -154,56 +156,14 @@ class Gmail:
             if isinstance(answer, RemoteError):
                 failed[key] = answer
             else:
-                self._labels[key] = frozenset(answer.get("labelIds", ()))
+                self._meet(key, frozenset(answer.get("labelIds", ())))
         return failed
 
     def _delta(self, mark: Mark) -> Delta:
         """SENT can be neither added nor removed (providers.md 1.3): home of a sent mail is where it is."""
-        stays = self._labels.get(mark.id, frozenset()) & (OUTGOING | ASIDE)
+        stays = self._met.get(mark.id, frozenset()) & (OUTGOING | ASIDE)
         add = mark.add | ({INBOX} if mark.home and not stays else frozenset())
         return add, mark.remove - add
-
-    def _modify(self, groups: Mapping[Delta, Sequence[str]]) -> dict[str, RemoteError]:
-        """Write the deltas in as few calls as can be; errors by message id."""
-        edits = [
-            _Edit(delta, tuple(ids[start : start + size]))
-            for delta, ids in groups.items()
-            for size in (BULK_IDS if len(ids) >= BULK_FROM else 1,)
-            for start in range(0, len(ids), size)
-        ]
-        failed = self._write(edits)
-        whole = [
-            edit for edit in edits if len(edit.ids) > 1 and isinstance(failed.get(edit.ids[0]), Missing | Rejected)
-        ]
-        for edit in whole:  # one bad id must not hold back the others
-            for key in edit.ids:
-                del failed[key]
-        return failed | self._write([_Edit(edit.delta, (key,)) for edit in whole for key in edit.ids])
-
-    def _write(self, edits: Sequence[_Edit]) -> dict[str, RemoteError]:
-        failed: dict[str, RemoteError] = {}
-        existing: frozenset[str] | None = None
-        for edit, answer in zip(edits, batch.run(self._api, [self._edit(edit) for edit in edits]), strict=True):
-            if not isinstance(answer, RemoteError):
-                continue
-            error: RemoteError = answer
-            if isinstance(answer, Rejected):
-                existing = self._label_ids() if existing is None else existing
-                if not edit.delta[0] | edit.delta[1] <= existing:
-                    error = Conflict("a label is gone", vendor=errors.VENDOR, operation=answer.operation, status=400)
-            failed.update(dict.fromkeys(edit.ids, error))
-        return failed
-
-    def _edit(self, edit: _Edit) -> Call:
-        messages = self._api.client.users().messages()
-        body = {"addLabelIds": sorted(edit.delta[0]), "removeLabelIds": sorted(edit.delta[1])}
-        if len(edit.ids) > 1:
-            return Call("messages.batchModify", messages.batchModify(userId="me", body={"ids": edit.ids, **body}))
-        return Call("messages.modify", messages.modify(userId="me", id=edit.ids[0], body=body))
-
-    def _label_ids(self) -> frozenset[str]:
-        answer = self._api.call(Call("labels.list", self._api.client.users().labels().list(userId="me")))
-        return frozenset(label["id"] for label in answer.get("labels", ()))
 
 
 def decode(raw: str) -> bytes:

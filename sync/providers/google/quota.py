@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-MAILBOX_UNITS_PER_MINUTE = 6_000
+USER_UNITS_PER_MINUTE = 6_000
 PROJECT_UNITS_PER_MINUTE = 1_200_000
 PROJECT_UNITS_PER_DAY = 80_000_000
 

@@ -1,0 +1,299 @@
+"""The in-memory reference of `MailProvider`: the contract at its shortest, and a mailbox for tests of the engine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import count
+
+from sync.core.labels import clean
+from sync.core.mime import parse
+from sync.errors import Busy, Conflict, CursorExpired, Denied, Missing, RemoteError
+from sync.model import LabelMap, LabelTree, Mark, Message, Outcome, Page, Seen
+from sync.ports import Meter
+from tests.contracts.mail_world import CountingMeter, FaultKind, State
+
+PER_CALL = 50
+SYSTEM = frozenset({"INBOX", "SENT", "UNREAD", "STARRED"})
+
+
+@dataclass(slots=True)
+class _Mail:
+    raw: bytes
+    thread: str
+    labels: set[str]
+    received: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Event:
+    """One change of a message: its labels before (None: it arrived) and after."""
+
+    number: int
+    message: str
+    before: frozenset[str] | None
+    after: frozenset[str]
+
+
+@dataclass(slots=True)
+class MemoryMailbox:
+    """What the server holds, with the user's hands on it. Ids and events are numbered as they come."""
+
+    world: MemoryWorld
+    mails: dict[str, _Mail] = field(default_factory=dict)
+    paths: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    events: list[_Event] = field(default_factory=list)
+    oldest: int = 0  # cursors before this number are too old
+    _numbers: count[int] = field(default_factory=lambda: count(1))
+
+    def provider(self, meter: Meter | None = None) -> MemoryMail:
+        return MemoryMail(self, meter or CountingMeter())
+
+    def deliver(self, raw: bytes, *, labels: Sequence[str] = (), inbox: bool = True) -> str:
+        return self._add(raw, {"UNREAD", *labels} | ({"INBOX"} if inbox else set()))
+
+    def sent(self, raw: bytes, *, to_self: bool = False) -> str:
+        return self._add(raw, {"SENT", "INBOX"} if to_self else {"SENT"})
+
+    def _add(self, raw: bytes, labels: set[str]) -> str:
+        parsed = parse(raw)
+        known = {parse(mail.raw).message_id: mail.thread for mail in self.mails.values()}
+        number = next(self._numbers)
+        thread = next((known[key] for key in parsed.references if key in known), f"thread-{number}")
+        self.mails[f"mail-{number}"] = _Mail(raw, thread, labels, time.time())
+        self.events.append(_Event(next(self._numbers), f"mail-{number}", None, frozenset(labels)))
+        return f"mail-{number}"
+
+    def change(self, key: str, add: Set[str], remove: Set[str]) -> None:
+        """Labels on and off; only what really changes is an event."""
+        mail = self.mails[key]
+        before = frozenset(mail.labels)
+        mail.labels = (mail.labels - remove) | add
+        if mail.labels != before:
+            self.events.append(_Event(next(self._numbers), key, before, frozenset(mail.labels)))
+
+    def now(self) -> int:
+        return max(self.events[-1].number if self.events else 0, self.oldest)
+
+    def drop(self, message_id: str, label: str, *, move: bool = True) -> None:
+        self.change(message_id, {label}, {"INBOX"} if move else set())
+
+    def undrop(self, message_id: str, label: str) -> None:
+        self.change(message_id, set(), {label})
+
+    def archive(self, message_id: str) -> None:
+        self.change(message_id, set(), {"INBOX"})
+
+    def star(self, message_id: str) -> None:
+        self.change(message_id, {"STARRED"}, set())
+
+    def mark_read(self, message_id: str) -> None:
+        self.change(message_id, set(), {"UNREAD"})
+
+    def delete(self, message_id: str) -> None:
+        del self.mails[message_id]
+
+    def create_label(self, *path: str) -> str:
+        key = f"label-{next(self._numbers)}"
+        self.paths[key] = path
+        return key
+
+    def rename_label(self, label: str, name: str) -> None:
+        old = self.paths[label]
+        for key, path in self.paths.items():
+            if path[: len(old)] == old:
+                self.paths[key] = (*old[:-1], name, *path[len(old) :])
+
+    def delete_label(self, label: str) -> None:
+        del self.paths[label]
+        for mail in self.mails.values():
+            mail.labels.discard(label)
+
+    def labels(self) -> Mapping[str, tuple[str, ...]]:
+        return dict(self.paths)
+
+    def state(self, message_id: str) -> State:
+        labels = self.mails[message_id].labels
+        flags = {name: name.upper() in labels for name in ("inbox", "sent", "unread", "starred")}
+        return State(frozenset(labels - SYSTEM), **flags)
+
+    def thread(self, message_id: str) -> str:
+        return self.mails[message_id].thread
+
+
+@dataclass(slots=True)
+class MemoryMail:
+    """The adapter. Every remote call goes through `_call`, where it is paid, counted and may fail."""
+
+    box: MemoryMailbox
+    meter: Meter
+
+    def ensure_tree(self, tree: LabelTree) -> LabelMap:
+        self._call("labels.list")
+        ids: dict[str, str] = {}
+        created, renamed = [], []
+        kept = {node.remote_id for node in tree.nodes if node.remote_id in self.box.paths}
+        for node in tree.nodes:
+            path = (*(self.box.paths[ids[node.parent]] if node.parent else ()), clean(node.name))
+            found = node.remote_id if node.remote_id in self.box.paths else self._named(path, kept)
+            if found is None:
+                self._call("labels.create", writes=True)
+                found = self.box.create_label(*path)
+                created.append(node.key)
+            elif node.rename and self.box.paths[found] != path:
+                self._call("labels.rename", writes=True)
+                self.box.rename_label(found, path[-1])
+                renamed.append(node.key)
+            kept.add(found)
+            ids[node.key] = found
+        return LabelMap(ids, tuple(created), tuple(renamed))
+
+    def _named(self, path: tuple[str, ...], taken: Collection[str | None]) -> str | None:
+        wanted = [part.casefold() for part in path]
+        same = (key for key, there in self.box.paths.items() if [part.casefold() for part in there] == wanted)
+        return next((key for key in same if key not in taken), None)
+
+    def changes(self, cursor: str | None) -> Page[Seen]:
+        self._call("changes")
+        if cursor is None:
+            return Page((), str(self.box.now()))
+        if not cursor.isdigit() or int(cursor) < self.box.oldest:
+            raise CursorExpired("too old")
+        fresh = [event for event in self.box.events if event.number > int(cursor)]
+        page = fresh[: self.box.world.page]
+        more = len(page) < len(fresh)
+        return Page(self._folded(page), str(page[-1].number) if page else cursor, more=more)
+
+    def _folded(self, events: Sequence[_Event]) -> tuple[Seen, ...]:
+        stretches: dict[str, list[_Event]] = {}
+        for event in events:
+            stretches.setdefault(event.message, []).append(event)
+        return tuple(self._seen(key, stretch) for key, stretch in stretches.items() if any(map(_gained, stretch)))
+
+    def _seen(self, key: str, stretch: Sequence[_Event]) -> Seen:
+        left = any("INBOX" in (event.before or ()) and "INBOX" not in event.after for event in stretch)
+        outside = any(_gained(event) and "INBOX" not in event.after for event in stretch)
+        labels = stretch[-1].after
+        return Seen(key, self._thread(key), labels, outside and not left and "SENT" not in labels)
+
+    def _thread(self, key: str) -> str:
+        return self.box.mails[key].thread if key in self.box.mails else ""
+
+    def dropped(self, labels: Sequence[str]) -> Sequence[Seen]:
+        self._call("dropped")
+        wanted = set(labels)
+        return [
+            Seen(key, mail.thread, frozenset(mail.labels & wanted))
+            for key, mail in self.box.mails.items()
+            if mail.labels & wanted
+        ]
+
+    def read(self, ids: Sequence[str]) -> Mapping[str, Message | RemoteError]:
+        out: dict[str, Message | RemoteError] = {}
+        unique = list(dict.fromkeys(ids))
+        for start in range(0, len(unique), PER_CALL):
+            self._call("read")
+            for key in unique[start : start + PER_CALL]:
+                out[key] = self._message(key) if key in self.box.mails else Missing("gone")
+        return out
+
+    def _message(self, key: str) -> Message | RemoteError:
+        if self.box.world.part_throttled:
+            self.box.world.part_throttled = False
+            return Busy("one part was refused", retry_after=1.0)
+        mail = self.box.mails[key]
+        return Message(
+            id=key,
+            thread=mail.thread,
+            labels=frozenset(mail.labels),
+            direction="sent" if "SENT" in mail.labels else "received",
+            mime=parse(mail.raw),
+            received=datetime.fromtimestamp(mail.received, UTC),
+            size=len(mail.raw),
+        )
+
+    def settle(self, marks: Sequence[Mark]) -> Sequence[Outcome]:
+        if not marks:
+            return []
+        with self._answer("settle"):
+            return [self._settled(mark) for mark in marks]
+
+    def _settled(self, mark: Mark) -> Outcome:
+        if mark.id not in self.box.mails:
+            return Outcome(mark.id, Missing("gone"))
+        if not mark.add <= self.box.paths.keys() | SYSTEM:
+            return Outcome(mark.id, Conflict("a label is gone"))
+        back = mark.home and "SENT" not in self.box.mails[mark.id].labels
+        self.box.change(mark.id, set(mark.add) | ({"INBOX"} if back else set()), set(mark.remove))
+        return Outcome(mark.id)
+
+    def lag(self, labels: Sequence[str]) -> Mapping[str, float]:
+        self._call("lag")
+        lying = {label: [mail.received for mail in self.box.mails.values() if label in mail.labels] for label in labels}
+        return {label: min(dates) for label, dates in lying.items() if dates}
+
+    def _call(self, method: str, *, writes: bool = False) -> None:
+        """One remote call whose answer may get lost."""
+        with self._answer(method, writes=writes):
+            return
+
+    @contextmanager
+    def _answer(self, method: str, *, writes: bool = True) -> Iterator[None]:
+        """Around the effect of one remote call: it is paid and counted, and may fail before or after the effect."""
+        self.meter.spend(method, 1.0)
+        world = self.box.world
+        world.request_count += 1
+        kind, wait = world.faults.pop(0) if world.faults else (None, None)
+        if kind == "revoked":
+            raise Denied("connect the mailbox again")
+        if kind == "throttled":
+            self.meter.throttled(method, wait or 5.0)
+        if kind in ("throttled", "down", "reset"):
+            raise Busy(str(kind), retry_after=wait or 5.0)
+        world.write_count += writes
+        yield
+        if kind == "lost":
+            raise Busy("no answer")
+
+
+def _gained(event: _Event) -> bool:
+    return event.before is None or bool(event.after - event.before)
+
+
+@dataclass(slots=True)
+class MemoryWorld:
+    """Mailboxes that share page size, counters and faults. `name` as in `MailWorld`."""
+
+    name: str = "memory"
+    page: int = 500
+    request_count: int = 0
+    write_count: int = 0
+    part_throttled: bool = False
+    faults: list[tuple[FaultKind, float | None]] = field(default_factory=list)
+    boxes: list[MemoryMailbox] = field(default_factory=list)
+
+    def mailbox(self) -> MemoryMailbox:
+        self.boxes.append(MemoryMailbox(self))
+        return self.boxes[-1]
+
+    def expire_cursors(self) -> None:
+        for box in self.boxes:
+            box.oldest = next(box._numbers)
+
+    def small_pages(self, size: int) -> None:
+        self.page = size
+
+    def fault(self, kind: FaultKind, *, retry_after: float | None = None) -> None:
+        self.faults.append((kind, retry_after))
+
+    def throttle_part(self) -> None:
+        self.part_throttled = True
+
+    def requests(self) -> int:
+        return self.request_count
+
+    def writes(self) -> int:
+        return self.write_count
