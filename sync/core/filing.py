@@ -1,0 +1,223 @@
+"""A matched mail -> the entry for the CRM (product.md 9 F1, 10).
+
+Record kind by `crm_email_record`:
+
+| option | a contact or lead matched or was created | only users, or nobody |
+|---|---|---|
+| `task` | task, completed | task, not completed |
+| `email_message` | e-mail record | e-mail record |
+| `auto` | e-mail record | task, not completed |
+
+Where the CRM has no e-mail record it is a task throughout, and the entry says so. A mail that the CRM holds already
+keeps its kind. Invitations, delivery reports and read receipts are mails: somebody dropped them, so they are filed like
+any other when the people whom they are about are known; but reports create nobody (`matching`).
+"""
+
+from __future__ import annotations
+
+import html as entities
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+from sync.core import text
+from sync.core.cut import shorten
+from sync.core.matching import MAX_ADDRESSES, Matching
+from sync.model import Abilities, Attachment, Entry, Filed, Message, Participant, RecordRef, Relation
+from sync.policy import Policy
+
+MAX_FILES = 50
+MAX_FILE_BYTES = 35 << 20
+"""Attachments of one mail that are stored at most: number, and bytes together."""
+
+SUBJECT_LIMIT: Mapping[str, int] = {"task": 255, "email": 3000}
+NO_SUBJECT = "(no subject)"
+_OLDEST = datetime(1980, 1, 1, tzinfo=UTC)
+_MIB = 1 << 20
+_RelationRole = Literal["from", "to", "cc", "bcc", "other"]
+_ROLE: Mapping[str, _RelationRole] = {
+    "from": "from",
+    "to": "to",
+    "cc": "cc",
+    "bcc": "bcc",
+    "reply_to": "other",
+    "about": "other",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """Nothing is filed; `reason` is a code of `core.reasons`."""
+
+    reason: str
+
+
+def plan(
+    message: Message,
+    matching: Matching,
+    policy: Policy,
+    abilities: Abilities,
+    owner: str,
+    key: str,
+    *,
+    existing: Filed | None = None,
+    targets: Sequence[RecordRef] = (),
+) -> Entry | Skip:
+    """The entry to write, or why there is none. `owner` is the CRM user's id; `existing` what `Directory.filed` says of
+    this Message-ID."""
+    if matching.verdict != "file":
+        return Skip(matching.reason or "rejected")
+    if not owner:
+        return Skip("no_owner")
+    notes = list(matching.notes)
+    kind = _kind(policy, abilities, bool(matching.people), existing, notes)
+    kept, left_out = _attachments(message.mime.attachments, policy, notes)
+    plain, html = _body(message, policy, kind, left_out)
+    return Entry(
+        key=key,
+        message_id=message.mime.message_id,
+        record=kind,
+        completed=bool(matching.people),
+        owner=owner,
+        subject=shorten(message.mime.subject or NO_SUBJECT, SUBJECT_LIMIT[kind]),
+        date=_date(message, notes),
+        incoming=message.direction == "received",
+        text=plain,
+        html=html,
+        relations=relations(message, matching, notes),
+        create=tuple(new if new.owner else replace(new, owner=owner) for new in matching.create),
+        targets=tuple(targets),
+        attachments=kept,
+        existing=existing,
+        notes=tuple(notes),
+    )
+
+
+def _kind(
+    policy: Policy, abilities: Abilities, people: bool, existing: Filed | None, notes: list[str]
+) -> Literal["email", "task"]:
+    if existing:
+        return "email" if existing.record.kind == "email" else "task"
+    wanted = policy.crm_email_record
+    if wanted == "task" or (wanted == "auto" and not people):
+        return "task"
+    if abilities.email_record:
+        return "email"
+    if wanted == "email_message":
+        notes.append("filed as a task: this CRM has no e-mail record")
+    return "task"
+
+
+def _date(message: Message, notes: list[str]) -> datetime:
+    """The sender's date, unless it cannot be true: then the mailbox's."""
+    sent, received = message.mime.date, message.received
+    if sent and sent >= _OLDEST and (received is None or sent <= received + timedelta(days=1)):
+        return sent
+    if received:
+        if sent:
+            notes.append("the Date header cannot be true; the date of arrival was taken")
+        return received
+    notes.append("the mail has no date")
+    return sent or datetime(1970, 1, 1, tzinfo=UTC)
+
+
+# --- people ---------------------------------------------------------------------------------------------------------
+
+
+def relations(message: Message, matching: Matching, notes: list[str]) -> tuple[Relation, ...]:
+    """One relation per address as sender and one as recipient (its first place in To, Cc, Bcc); Reply-To and the
+    addresses that a report is about count only when they are nothing else.
+
+    A record stands once per role; a second address of the same person is kept as an address. At most 500, those with
+    records first.
+    """
+    chosen = {decision.email: decision.chosen for decision in matching.decisions}
+    out: list[Relation] = []
+    taken: set[tuple[str, str]] = set()  # (from|recipient, address)
+    linked: set[tuple[str, RecordRef]] = set()
+    for one in sorted(message.mime.participants, key=lambda one: _ROLE[one.role] == "other"):
+        role = _ROLE[one.role]
+        if role == "other" and any((side, one.email) in taken for side in ("from", "recipient")):
+            continue
+        side = "recipient" if role in ("to", "cc", "bcc") else role
+        if (side, one.email) in taken:
+            continue
+        taken.add((side, one.email))
+        record = chosen.get(one.email)
+        if record is not None and (role, record) in linked:
+            record = None
+        if record is not None:
+            linked.add((role, record))
+        out.append(Relation(role, one.email, one.name, record))
+    if len(out) > MAX_ADDRESSES:
+        notes.append(f"{len(out) - MAX_ADDRESSES} addresses were left out: at most {MAX_ADDRESSES} are related")
+        keep = sorted(range(len(out)), key=lambda n: (out[n].record is None, n))[:MAX_ADDRESSES]
+        out = [out[n] for n in sorted(keep)]
+    return tuple(out)
+
+
+# --- text -----------------------------------------------------------------------------------------------------------
+
+
+def _body(message: Message, policy: Policy, kind: str, left_out: Sequence[str]) -> tuple[str, str]:
+    """(text, HTML) within the CRM's limits. A task has no fields for people, so its text begins with them."""
+    most = text.TASK_LIMIT if kind == "task" else text.EMAIL_LIMIT
+    mime = message.mime
+    plain, html = "", ""
+    if policy.body != "headers_only":
+        plain = text.tidy(mime.text) if mime.text.strip() else text.from_html(mime.html)
+        html = mime.html if policy.body == "full" and kind == "email" else ""
+    if policy.body == "newest_part":
+        plain = text.newest_part(plain)
+    if kind == "task":
+        plain = f"{_head(mime.participants)}\n\n{plain}".strip()
+    if left_out:
+        remark = "[Attachments not stored in the CRM: " + "; ".join(left_out) + "]"
+        plain = f"{text.limit(plain, most - len(remark) - 2)}\n\n{remark}".strip()
+        html = f"{html}\n<p>{entities.escape(remark)}</p>" if html else ""
+    return text.limit(plain, most), html if len(html) <= text.EMAIL_LIMIT else ""
+
+
+def _head(participants: Sequence[Participant]) -> str:
+    lines = []
+    for role, title in (("from", "From"), ("to", "To"), ("cc", "Cc"), ("bcc", "Bcc")):
+        people = [f"{one.name} <{one.email}>" if one.name else one.email for one in participants if one.role == role]
+        if people:
+            more = f" and {len(people) - 50} more" if len(people) > 50 else ""
+            lines.append(f"{title}: {', '.join(people[:50])}{more}")
+    return "\n".join(lines)
+
+
+# --- attachments ----------------------------------------------------------------------------------------------------
+
+
+def _attachments(
+    found: Sequence[Attachment], policy: Policy, notes: list[str]
+) -> tuple[tuple[Attachment, ...], list[str]]:
+    """(to store, what the record's text says of the others). Inline images and signature logos are no attachments."""
+    kept: list[Attachment] = []
+    left_out: list[str] = []
+    total = 0
+    real = [one for one in found if not one.inline]
+    if len(found) > len(real):
+        notes.append(f"{len(found) - len(real)} inline images or signatures are not stored as files")
+    if real and (not policy.attachments or policy.attachment_max_mb == 0):
+        notes.append(f"{len(real)} attachments are not stored: the policy says so")
+        return (), []
+    for number, one in enumerate(real, 1):
+        size = len(one.content)
+        if size > policy.attachment_max_mb * _MIB:
+            why = f"over the limit of {policy.attachment_max_mb} MiB"
+        elif len(kept) >= MAX_FILES or total + size > MAX_FILE_BYTES:
+            why = f"the mail has more than {MAX_FILES} files or {MAX_FILE_BYTES // _MIB} MiB"
+        elif size == 0:
+            why = "empty"
+        else:
+            kept.append(one)
+            total += size
+            continue
+        notes.append(f"attachment {number} is not stored: {size / _MIB:.1f} MiB, {why}")
+        if len(left_out) < 20:
+            left_out.append(f"{one.name} ({size / _MIB:.1f} MiB)")
+    return tuple(kept), left_out
