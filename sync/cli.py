@@ -1,0 +1,226 @@
+"""The `mailspan` command: what an administrator does with an installation. Thin: it reads arguments and prints.
+
+Exit status: 0 done, 1 failed, 2 the configuration or the arguments are wrong (nothing was changed).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import click
+import structlog
+from redis.exceptions import RedisError
+from rq import SimpleWorker
+from rq.serializers import JSONSerializer
+
+from sync import declare, embedded, jobs, log, report, settings, wiring
+from sync.declare.apply import apply as apply_declaration
+from sync.settings import ConfigError, Settings
+from sync.store.database import StoreError
+from sync.store.store import Store
+from sync.store.vault import SecretKeyError
+from sync.supervise import Program, Supervisor
+
+P = ParamSpec("P")
+R = TypeVar("R")
+logger = structlog.get_logger()
+
+WORKER_TTL = 30  # with it a lost job is found after at most a minute (providers.md 7.5)
+MAINTENANCE_SECONDS = 15
+
+
+def refusals(command: Callable[P, R]) -> Callable[P, R]:
+    """Say what is wrong in lines for people, and exit with the status that belongs to it."""
+
+    @functools.wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except ConfigError as error:
+            for problem in error.problems:
+                click.echo(problem, err=True)
+            sys.exit(2)
+        except (StoreError, SecretKeyError) as error:
+            click.echo(f"the database: {error}", err=True)
+        except RedisError as error:
+            click.echo(f"Redis does not answer: {type(error).__name__}", err=True)
+        sys.exit(1)
+
+    return wrapped
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="mailspan")
+def main() -> None:
+    """Mailspan keeps a mailbox and a CRM in step."""
+
+
+@contextlib.contextmanager
+def opened(config: Settings) -> Iterator[Store]:
+    """The store, with its tables brought up to date."""
+    store = Store.open(config.database_url, config.secret_keys)
+    try:
+        store.migrate()
+        yield store
+    finally:
+        store.close()
+
+
+def _with_key() -> Settings:
+    made = settings.make_key()
+    if made:
+        click.echo(f"made a secret key in {made}: keep a copy, without it the stored secrets are lost", err=True)
+    return settings.load()
+
+
+@main.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--check", is_flag=True, help="Only say what is wrong with the file.")
+@json_option
+@refusals
+def apply(file: Path, check: bool, as_json: bool) -> None:
+    """Make the installation what FILE declares: connections, policies, mailboxes."""
+    declaration = declare.load(file)
+    if check:
+        click.echo(json.dumps({"valid": True}) if as_json else f"{file} is right")
+        return
+    config = _with_key()
+    with opened(config) as store:
+        changes = apply_declaration(store, declaration)
+    if as_json:
+        click.echo(json.dumps({"changes": [change.as_json() for change in changes]}))
+    else:
+        click.echo("\n".join(map(str, changes)) if changes else "nothing to change")
+
+
+@main.command()
+@click.option("-n", "count", type=click.IntRange(1, 64), help="Processes; without it MAILSPAN_WORKERS.")
+@refusals
+def worker(count: int | None) -> None:
+    """Work on mailboxes: file what was dropped."""
+    config = settings.load()
+    count = count or config.workers
+    if count > 1:
+        sys.exit(Supervisor([_self(f"worker-{number}", "worker", "-n", "1") for number in range(1, count + 1)]).run())
+    log.setup(config)
+    app = wiring.current()
+    worker = SimpleWorker(
+        [jobs.queue(app.redis)],
+        connection=app.redis,
+        serializer=JSONSerializer,
+        worker_ttl=WORKER_TTL,
+        maintenance_interval=MAINTENANCE_SECONDS,
+        log_job_description=False,
+    )
+    worker.work(logging_level="WARNING")
+
+
+@main.command()
+@refusals
+def ticker() -> None:
+    """Remind the workers of mailboxes that are due; one ticker of many is at work, the others stand by."""
+    log.setup(settings.load())
+    app = wiring.current()
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    pause = 0.0
+    while not ended.wait(pause):
+        try:
+            pause = jobs.tick(app)
+        except RedisError as error:  # it may come back; the mailboxes stay due
+            logger.warning("tick.failed", error=type(error).__name__)
+            pause = app.settings.tick_seconds
+
+
+@main.command()
+@click.option("-n", "count", type=click.IntRange(1, 64), help="Worker processes; without it MAILSPAN_WORKERS.")
+@refusals
+def up(count: int | None) -> None:
+    """Run everything in one place: workers, ticker and, without MAILSPAN_REDIS_URL, a Valkey. Ctrl-C ends it."""
+    config = _with_key()
+    with opened(config):
+        pass
+    sys.exit(Supervisor(programs(config, count or config.workers)).run())
+
+
+def programs(config: Settings, workers: int) -> list[Program]:
+    """What `up` runs, in the order of starting."""
+    found: list[Program] = []
+    environ = {"MAILSPAN_DATA_DIR": str(config.data_dir)}
+    if config.redis_url is None:
+        path = embedded.prepare(config.data_dir)
+        environ["MAILSPAN_REDIS_URL"] = embedded.url(config.data_dir)
+        ready = functools.partial(embedded.answers, path)
+        found.append(Program("valkey", embedded.command(config.data_dir), ready=ready))
+    names = [(f"worker-{number}", ("worker", "-n", "1")) for number in range(1, workers + 1)]
+    for name, arguments in [*names, ("ticker", ("ticker",))]:
+        found.append(_self(name, *arguments, environ=environ))
+    return found
+
+
+def _self(name: str, *arguments: str, environ: dict[str, str] | None = None) -> Program:
+    return Program(name, [sys.executable, "-m", "sync.cli", *arguments], environ or {})
+
+
+@main.command()
+@json_option
+@refusals
+def status(as_json: bool) -> None:
+    """Per mailbox: state, seconds that the oldest unsettled drop has waited, next look, parked mails."""
+    with opened(settings.load()) as store:
+        found = report.status(store, time.time())
+    _print(found, as_json, report.show_status)
+
+
+@main.command()
+@click.argument("message_id")
+@json_option
+@refusals
+def explain(message_id: str, as_json: bool) -> None:
+    """The whole decision about the mail with MESSAGE_ID: each address, the rule, the records, the calls."""
+    app = wiring.App(settings.load())
+    try:
+        found = report.explain(app, message_id)
+    finally:
+        app.close()
+    _print(found, as_json, report.show_explanation)
+    if not found["filings"]:
+        sys.exit(1)
+
+
+@main.command()
+@click.argument("ids", nargs=-1, type=int)
+@click.option("--all", "everything", is_flag=True, help="All parked mails.")
+@json_option
+@refusals
+def retry(ids: tuple[int, ...], everything: bool, as_json: bool) -> None:
+    """Try parked mails again: those with these IDS (`mailspan status` shows them), or --all."""
+    if bool(ids) == everything:
+        raise click.UsageError("give ids or --all")
+    with opened(settings.load()) as store:
+        count = store.retry("all" if everything else list(ids), time.time())
+    _print({"retried": count}, as_json, lambda _: click.echo(f"{count} mails are tried again"))
+
+
+def _print(found: dict[str, Any], as_json: bool, show: Callable[[dict[str, Any]], None]) -> None:
+    if as_json:
+        click.echo(json.dumps(found))
+    else:
+        show(found)
+
+
+if __name__ == "__main__":
+    main()
