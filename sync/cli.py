@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -24,6 +25,7 @@ from rq.serializers import JSONSerializer
 
 from sync import declare, embedded, jobs, log, report, settings, wiring
 from sync.declare.apply import apply as apply_declaration
+from sync.doctor import examine
 from sync.settings import ConfigError, Settings
 from sync.store.database import StoreError
 from sync.store.store import Store
@@ -213,6 +215,24 @@ def retry(ids: tuple[int, ...], everything: bool, as_json: bool) -> None:
     with opened(settings.load()) as store:
         count = store.retry("all" if everything else list(ids), time.time())
     _print({"retried": count}, as_json, lambda _: click.echo(f"{count} mails are tried again"))
+
+
+@main.command()
+@json_option
+@refusals
+def doctor(as_json: bool) -> None:
+    """Try everything the installation stands on: settings, database, Redis, and both ends of every mailbox."""
+    good = True
+    findings = []
+    for finding in examine(settings.load()):
+        good = good and finding.ok
+        findings.append(asdict(finding))
+        if not as_json:
+            advice = f"  ->  {finding.advice}" if finding.advice else ""
+            click.echo(f"{'ok  ' if finding.ok else 'BAD '} {finding.what}: {finding.detail}{advice}")
+    if as_json:
+        click.echo(json.dumps({"ok": good, "findings": findings}))
+    sys.exit(0 if good else 1)
 
 
 def _print(found: dict[str, Any], as_json: bool, show: Callable[[dict[str, Any]], None]) -> None:
