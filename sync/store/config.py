@@ -24,10 +24,6 @@ def insert_new(conn: sa.Connection, table: sa.Table) -> postgresql.Insert | sqli
     return make(table).on_conflict_do_nothing()
 
 
-def hashed_address(vault: Vault, address: str) -> str:
-    return vault.hash(address.strip().lower())
-
-
 # --- connections ----------------------------------------------------------------------------------------------------
 
 
@@ -49,8 +45,7 @@ def connections(conn: sa.Connection, vault: Vault) -> list[Connection]:
 
 
 def get_connection(conn: sa.Connection, vault: Vault, which: int | str) -> Connection | None:
-    column = connection.c.id if isinstance(which, int) else connection.c.name
-    row = conn.execute(sa.select(connection).where(column == which)).mappings().first()
+    row = _find(conn, connection, which)
     return _connection(vault, row) if row else None
 
 
@@ -85,8 +80,7 @@ def policies(conn: sa.Connection) -> list[StoredPolicy]:
 
 
 def get_policy(conn: sa.Connection, which: int | str) -> StoredPolicy | None:
-    column = policy.c.id if isinstance(which, int) else policy.c.name
-    row = conn.execute(sa.select(policy).where(column == which)).mappings().first()
+    row = _find(conn, policy, which)
     return StoredPolicy(**row) if row else None
 
 
@@ -118,12 +112,9 @@ def put_policy(
 
 # --- mailboxes ------------------------------------------------------------------------------------------------------
 
-_READ = [
-    column
-    for column in mailbox.c
-    if column.name not in ("address_hash", "address_enc", "crm_user_enc", "token_enc", "due_at")
-]
-_SECRET = [mailbox.c.address_enc, mailbox.c.crm_user_enc, mailbox.c.token_enc]
+_SECRET = (mailbox.c.address_enc, mailbox.c.crm_user_enc, mailbox.c.token_enc)
+_INNER = {"address_hash", "due_at", *(column.name for column in _SECRET)}
+_READ = tuple(column for column in mailbox.c if column.name not in _INNER)
 
 
 def _mailbox(vault: Vault, row: sa.RowMapping) -> Mailbox:
@@ -142,12 +133,10 @@ def mailboxes(conn: sa.Connection, vault: Vault, policy_id: int | None = None) -
 
 
 def get_mailbox(conn: sa.Connection, vault: Vault, which: int | str) -> Mailbox | None:
-    """By id, or by address in any case."""
-    if isinstance(which, int):
-        condition = mailbox.c.id == which
-    else:
-        condition = mailbox.c.address_hash == hashed_address(vault, which)
-    row = conn.execute(sa.select(*_READ, *_SECRET).where(condition)).mappings().first()
+    """By id (then there must be one), or by address in any case."""
+    row = conn.execute(sa.select(*_READ, *_SECRET).where(_is(vault, which))).mappings().first()
+    if row is None and isinstance(which, int):
+        raise StoreError(f"there is no mailbox {which}")
     return _mailbox(vault, row) if row else None
 
 
@@ -159,7 +148,7 @@ def put_mailbox(
     created, row = _insert_or_lock(
         conn,
         mailbox,
-        {"address_hash": hashed_address(vault, address)},
+        {"address_hash": _hashed(vault, address)},
         lambda: {"policy_id": policy_id, **_sealed(vault, plain)},
     )
     if created:
@@ -169,7 +158,7 @@ def put_mailbox(
         was[name] = None if row[name + "_enc"] is None else vault.decrypt(row[name + "_enc"])
     if token is None:  # not given: the one that is there stays
         plain["token"] = was["token"]
-    fields = _differences(was, {"policy_id": policy_id, **plain})
+    fields = _differences(was, {"policy_id": policy_id, **plain}, skip=("address",))  # it can differ in case alone
     status = row["status"]
     if status == "disabled":
         fields, status = (*fields, "status"), "new"
@@ -184,12 +173,17 @@ def put_mailbox(
 
 
 def disable_mailbox(conn: sa.Connection, vault: Vault, which: int | str, reason: str | None) -> bool:
-    if isinstance(which, int):
-        condition = mailbox.c.id == which
-    else:
-        condition = mailbox.c.address_hash == hashed_address(vault, which)
     values = {"status": "disabled", "status_reason": reason}
-    return conn.execute(mailbox.update().where(condition, mailbox.c.status != "disabled").values(values)).rowcount > 0
+    enabled = mailbox.update().where(_is(vault, which), mailbox.c.status != "disabled")
+    return conn.execute(enabled.values(values)).rowcount > 0
+
+
+def _hashed(vault: Vault, address: str) -> str:
+    return vault.hash(address.strip().lower())
+
+
+def _is(vault: Vault, which: int | str) -> sa.ColumnElement[bool]:
+    return mailbox.c.id == which if isinstance(which, int) else mailbox.c.address_hash == _hashed(vault, which)
 
 
 # --- shared ---------------------------------------------------------------------------------------------------------
@@ -197,6 +191,15 @@ def disable_mailbox(conn: sa.Connection, vault: Vault, which: int | str, reason:
 
 def _sealed(vault: Vault, plain: Mapping[str, str | None]) -> dict[str, str | None]:
     return {name + "_enc": None if text is None else vault.encrypt(text) for name, text in plain.items()}
+
+
+def _find(conn: sa.Connection, table: sa.Table, which: int | str) -> sa.RowMapping | None:
+    """By id (then there must be one) or name."""
+    column = table.c.id if isinstance(which, int) else table.c.name
+    row = conn.execute(sa.select(table).where(column == which)).mappings().first()
+    if row is None and isinstance(which, int):
+        raise StoreError(f"there is no {table.name} {which}")
+    return row
 
 
 def _id(conn: sa.Connection, table: sa.Table, which: int | str) -> int:
@@ -220,7 +223,7 @@ def _insert_or_lock(
         if new is not None:
             return True, {"id": new}
         row = conn.execute(query).mappings().one()  # another transaction was first
-    return False, row
+    return False, dict(row)
 
 
 def _as_stored(values: Mapping[str, Any]) -> dict[str, Any]:

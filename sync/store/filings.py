@@ -7,13 +7,13 @@ an end. Rows are taken in the order of their keys, so that two workers cannot wa
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
 
-from sync.model import RecordRef
 from sync.store.config import insert_new
-from sync.store.rows import Binding, Creation, Filing, NewCreation, Result
+from sync.store.rows import Creation, Filing
 from sync.store.sightings import chunks, update_each
 from sync.store.tables import creation, filing, sighting
 from sync.store.vault import Vault
@@ -21,30 +21,32 @@ from sync.store.vault import Vault
 _UNCLAIMED = {"claimed_by": None, "claim_until": 0.0}
 
 
-def row_of(row: Mapping[str, Any]) -> Filing:
-    records = {name: RecordRef(kind, id_) for name, (kind, id_) in (row["records"] or {}).items()}
-    return Filing(**{**row, "records": records, "users": tuple(row["users"] or ())})
+def row_of(row: sa.RowMapping) -> Filing:
+    made = {
+        "records": {name: (kind, id_) for name, (kind, id_) in (row["records"] or {}).items()},
+        "users": tuple(row["users"] or ()),
+        "sent_at": row["sent_at"] or 0.0,
+    }
+    return Filing(**{**row, **made})
 
 
 # --- filings --------------------------------------------------------------------------------------------------------
 
 
-def bind(conn: sa.Connection, mailbox_id: int, bindings: Sequence[Binding], now: float) -> dict[int, Filing]:
-    wanted = {(b.connection_id, b.message_key, b.target): b.trigger for b in reversed(bindings)}
-    found: dict[tuple[int, str, str], Filing] = {}
+def bind(
+    conn: sa.Connection, mailbox_id: int, connection_id: int, keys: Sequence[tuple[int, str, str, str]], now: float
+) -> dict[int, Filing]:
+    wanted = {(message_key, target): trigger for _, message_key, target, trigger in reversed(keys)}
+    found: dict[tuple[str, str], Filing] = {}
     for part in chunks(sorted(wanted)):
-        rows = [
-            dict(connection_id=key[0], message_key=key[1], target=key[2], trigger=wanted[key], created_at=now)
-            for key in part
-        ]
+        common = {"connection_id": connection_id, "created_at": now}
+        rows = [{**common, "message_key": key[0], "target": key[1], "trigger": wanted[key]} for key in part]
         conn.execute(insert_new(conn, filing), rows)
         query = sa.select(filing).where(
-            filing.c.connection_id.in_(sorted({key[0] for key in part})),
-            filing.c.message_key.in_(sorted({key[1] for key in part})),
+            filing.c.connection_id == connection_id, filing.c.message_key.in_([message_key for message_key, _ in part])
         )
-        for row in conn.execute(query).mappings():
-            found[row["connection_id"], row["message_key"], row["target"]] = row_of(row)
-    filings = {b.sighting_id: found[b.connection_id, b.message_key, b.target] for b in bindings}
+        found |= {(row["message_key"], row["target"]): row_of(row) for row in conn.execute(query).mappings()}
+    filings = {sighting_id: found[message_key, target] for sighting_id, message_key, target, _ in keys}
     bound = [{"row": sighting_id, "filing_id": row.id} for sighting_id, row in filings.items()]
     update_each(conn, bound, sighting.c.mailbox_id == mailbox_id)
     return filings
@@ -72,37 +74,34 @@ def unclaim(conn: sa.Connection, ids: Sequence[int], who: str) -> None:
         conn.execute(filing.update().where(filing.c.id.in_(part), filing.c.claimed_by == who).values(_UNCLAIMED))
 
 
-def sent(conn: sa.Connection, traces: Mapping[int, Any], now: float) -> None:
-    unfinished = filing.c.state.in_(("planned", "sent"))
-    values = [{"trace": traces[id_], "sent_at": now, "state": "sent"} for id_ in sorted(traces)]
-    _update_each(conn, sorted(traces), values, unfinished)
+def sent(conn: sa.Connection, traces: Sequence[tuple[int, Any]], now: float) -> None:
+    if traces:
+        statement = (
+            filing.update()
+            .where(filing.c.id == sa.bindparam("row"), filing.c.state.in_(("planned", "sent")))
+            .values(trace=sa.bindparam("trace"), sent_at=now, state="sent")
+        )
+        conn.execute(statement, [{"row": id_, "trace": trace} for id_, trace in sorted(traces, key=itemgetter(0))])
 
 
-def filed(conn: sa.Connection, results: Sequence[Result], now: float) -> None:
-    by_id: dict[int, list[Result]] = {}
-    for result in results:
-        by_id.setdefault(result.filing_id, []).append(result)
-    for part in chunks(sorted(by_id)):
-        values = []
-        rows = _lock(conn, part)  # what another mailbox added meanwhile is kept
-        for row in rows:
-            mine = by_id[row["id"]]
-            records = dict(row["records"] or {})
-            for result in mine:
-                records |= {name: [ref.kind, ref.id] for name, ref in result.records.items()}
-            users = [*(row["users"] or ()), *(user for result in mine for user in result.users)]
-            values.append(
-                {
-                    "state": "done",
-                    "reason": None,
-                    "records": records,
-                    "users": list(dict.fromkeys(users)),
-                    "trace": row["trace"] if mine[-1].trace is None else mine[-1].trace,
-                    "done_at": now if row["done_at"] is None else row["done_at"],
-                    **_UNCLAIMED,
-                }
-            )
-        _update_each(conn, [row["id"] for row in rows], values)
+def filed(
+    conn: sa.Connection,
+    filing_id: int,
+    records: Mapping[str, tuple[str, str]],
+    users: Sequence[int],
+    trace: Any,
+    now: float,
+) -> None:
+    for row in _lock(conn, [filing_id]):  # what another mailbox added meanwhile is kept
+        values = {
+            "state": "done",
+            "reason": None,
+            "records": {**(row["records"] or {}), **records},
+            "users": sorted({*(row["users"] or ()), *users}),
+            "trace": row["trace"] if trace is None else trace,
+            "done_at": now if row["done_at"] is None else row["done_at"],
+        }
+        conn.execute(filing.update().where(filing.c.id == filing_id).values({**values, **_UNCLAIMED}))
 
 
 def park(conn: sa.Connection, filing_id: int, reason: str, trace: Any, now: float) -> None:
@@ -114,78 +113,59 @@ def park(conn: sa.Connection, filing_id: int, reason: str, trace: Any, now: floa
 
 def reset(conn: sa.Connection, filing_id: int) -> bool:
     values = {"state": "planned", "reason": None, "sent_at": None, "done_at": None}
-    where = filing.update().where(filing.c.id == filing_id, filing.c.state == "parked")
+    where = filing.update().where(filing.c.id == filing_id, filing.c.state.in_(("sent", "parked")))
     return conn.execute(where.values(values)).rowcount == 1
-
-
-def _update_each(
-    conn: sa.Connection, ids: Sequence[int], values: Sequence[Mapping[str, Any]], *where: sa.ColumnElement[bool]
-) -> None:
-    if values:
-        columns = {name: sa.bindparam(name) for name in values[0]}
-        statement = filing.update().where(filing.c.id == sa.bindparam("row"), *where).values(columns)
-        conn.execute(statement, [{"row": id_, **item} for id_, item in zip(ids, values, strict=True)])
 
 
 # --- creations ------------------------------------------------------------------------------------------------------
 
 
-def claim_creations(
-    conn: sa.Connection, vault: Vault, connection_id: int, wishes: Sequence[NewCreation], now: float, until: float
-) -> list[Creation]:
-    keys = [(wish.kind, _key(vault, wish.kind, wish.key)) for wish in wishes]
-    claimants = dict(zip(reversed(keys), (wish.filing_id for wish in reversed(wishes)), strict=True))
-    rows: dict[tuple[str, str], dict[str, Any]] = {}
-    for part in chunks(sorted(claimants)):
-        while missing := [key for key in part if key not in rows]:  # once; again if a row was forgotten meanwhile
-            new = [
-                dict(connection_id=connection_id, kind=k, key_hash=h, filing_id=claimants[k, h], claim_until=until)
-                for k, h in missing
-            ]
-            conn.execute(insert_new(conn, creation), new)
-            rows |= _creations(conn, connection_id, missing)
-        for key in part:
-            if _takable(rows[key], claimants[key], now):
-                rows[key]["filing_id"] = claimants[key]
-                values = {"filing_id": claimants[key], "claim_until": until}
-                conn.execute(creation.update().where(*_creation(connection_id, *key)).values(values))
-    return [
-        Creation(rows[key]["state"], rows[key]["filing_id"] == wish.filing_id, rows[key]["remote_id"])
-        for key, wish in zip(keys, wishes, strict=True)
-    ]
-
-
-def _creations(
-    conn: sa.Connection, connection_id: int, keys: Sequence[tuple[str, str]]
-) -> dict[tuple[str, str], dict[str, Any]]:
-    """The rows of these keys in order, locked until the transaction ends."""
-    query = (
-        sa.select(creation)
-        .where(creation.c.connection_id == connection_id, creation.c.key_hash.in_([key_hash for _, key_hash in keys]))
-        .order_by(creation.c.kind, creation.c.key_hash)
-        .with_for_update()
-    )
-    return {(row["kind"], row["key_hash"]): dict(row) for row in conn.execute(query).mappings()}
-
-
-def _takable(row: Mapping[str, Any], filing_id: int, now: float) -> bool:
-    return row["state"] == "claimed" and (row["filing_id"] == filing_id or row["claim_until"] <= now)
+def claim_creation(
+    conn: sa.Connection,
+    vault: Vault,
+    connection_id: int,
+    kind: str,
+    key: str,
+    filing_id: int,
+    now: float,
+    until: float,
+) -> Creation:
+    where = _creation(vault, connection_id, kind, key)
+    identity = {"connection_id": connection_id, "kind": kind, "key_hash": _key(vault, kind, key)}
+    claimed: dict[str, Any] = {"filing_id": filing_id, "claim_until": until}
+    while True:  # once; again when the row was forgotten between the two statements
+        conn.execute(insert_new(conn, creation).values({**identity, **claimed}))
+        row = conn.execute(sa.select(creation).where(*where).with_for_update()).first()
+        if row is not None:
+            break
+    if row.filing_id != filing_id and row.claim_until > now:
+        return Creation(row.state, False, row.remote_id, row.filing_id)
+    if row.claim_until <= now:  # whoever had it is gone, or the record it made is
+        claimed |= {"state": "claimed", "remote_id": None}
+    conn.execute(creation.update().where(*where).values(claimed))
+    return Creation(claimed.get("state", row.state), True, claimed.get("remote_id", row.remote_id), filing_id)
 
 
 def created(
-    conn: sa.Connection, vault: Vault, connection_id: int, kind: str, key: str, filing_id: int, remote_id: str
+    conn: sa.Connection,
+    vault: Vault,
+    connection_id: int,
+    kind: str,
+    key: str,
+    filing_id: int,
+    remote_id: str | None,
+    until: float,
 ) -> None:
-    where = _creation(connection_id, kind, _key(vault, kind, key))
-    values = {"state": "done", "remote_id": remote_id, "filing_id": filing_id, "claim_until": 0.0}
-    if conn.execute(creation.update().where(*where).values(values)).rowcount == 0:
-        row = {"connection_id": connection_id, "kind": kind, "key_hash": _key(vault, kind, key), **values}
-        conn.execute(insert_new(conn, creation).values(row))
+    identity = {"connection_id": connection_id, "kind": kind, "key_hash": _key(vault, kind, key)}
+    values = {"state": "done", "remote_id": remote_id, "filing_id": filing_id, "claim_until": until}
+    conn.execute(insert_new(conn, creation).values({**identity, **values}))
+    conn.execute(creation.update().where(*_creation(vault, connection_id, kind, key)).values(values))
 
 
 def forget_creation(
     conn: sa.Connection, vault: Vault, connection_id: int, kind: str, key: str, filing_id: int | None
 ) -> bool:
-    where = _creation(connection_id, kind, _key(vault, kind, key))
+    where = _creation(vault, connection_id, kind, key)
     if filing_id is not None:
         where = (*where, creation.c.filing_id == filing_id)
     return conn.execute(creation.delete().where(*where)).rowcount == 1
@@ -195,5 +175,6 @@ def _key(vault: Vault, kind: str, key: str) -> str:
     return vault.hash(f"{kind}:{key}")
 
 
-def _creation(connection_id: int, kind: str, key_hash: str) -> tuple[sa.ColumnElement[bool], ...]:
+def _creation(vault: Vault, connection_id: int, kind: str, key: str) -> tuple[sa.ColumnElement[bool], ...]:
+    key_hash = _key(vault, kind, key)
     return creation.c.connection_id == connection_id, creation.c.kind == kind, creation.c.key_hash == key_hash

@@ -7,7 +7,7 @@ from typing import Literal
 
 import sqlalchemy as sa
 
-from sync.store import filings, scheduling, sightings
+from sync.store import filings, leases, sightings
 from sync.store.rows import Explanation, Health, ParkedItem, Sighting
 from sync.store.tables import filing, mailbox, policy, sighting
 from sync.store.vault import Vault
@@ -83,6 +83,6 @@ def retry(conn: sa.Connection, which: Sequence[int] | Literal["all"], now: float
         wanted = sa.and_(sighting.c.outcome.in_(("parked", "missing")), sighting.c.id.in_(list(which)))
     owners = conn.execute(sa.select(sighting.c.mailbox_id).where(wanted).distinct()).scalars().all()
     for mailbox_id in sorted(owners):  # the mailbox's row first, as under a lease: no deadlock
-        scheduling.wake(conn, mailbox_id, urgent=True)
+        leases.wake(conn, mailbox_id, urgent=True)
     values = {**sightings.REOPENED, "trigger": "retry", "rank": 0, "created_at": now}
     return conn.execute(sighting.update().where(wanted).values(values)).rowcount

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
-
-from sync.model import RecordRef
+from typing import Any, Literal, NamedTuple
 
 MailboxStatus = Literal["new", "active", "parked", "disabled"]
 FilingState = Literal["planned", "sent", "done", "parked"]
@@ -75,19 +73,6 @@ class Mailbox:
     token: str | None = field(repr=False)
 
 
-# --- scheduling -----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """The right to work on a mailbox. `dirty` is the wakes that a look begun now covers."""
-
-    mailbox_id: int
-    owner: str
-    fence: int
-    dirty: int
-
-
 # --- work -----------------------------------------------------------------------------------------------------------
 
 
@@ -126,28 +111,20 @@ class Sighting:
     calls: Any = None
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """What is not settled: how many, and when the first of them may be tried (None: there is none)."""
+class Pending(NamedTuple):
+    """What is not settled: how many, and when the first of them may be tried (infinity: there is none)."""
 
-    count: int
-    earliest: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Binding:
-    """A sighting and the filing it stands for. `message_key` is the keyed hash of the Message-ID."""
-
-    sighting_id: int
-    connection_id: int
-    message_key: str
-    target: str
-    trigger: str
+    unsettled: int
+    earliest: float
 
 
 @dataclass(frozen=True, slots=True)
 class Filing:
-    """One mail and target of the organisation: intent, journal and tracked message in one."""
+    """One mail and target of the organisation: intent, journal and tracked message in one.
+
+    `records` are CRM records as (kind, id) by their name in the entry; `users` the ids of the mailboxes it was filed
+    for. `sent_at` is 0 when it was never sent.
+    """
 
     id: int
     connection_id: int
@@ -158,50 +135,23 @@ class Filing:
     trigger: str
     claimed_by: str | None
     claim_until: float
-    sent_at: float | None
-    records: Mapping[str, RecordRef]
-    users: tuple[str, ...]
+    sent_at: float
+    records: Mapping[str, tuple[str, str]]
+    users: tuple[int, ...]
     trace: Any
     created_at: float
     done_at: float | None
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
-    """A filing that the CRM holds now. `records` and `users` (CRM user ids) are added to those it had."""
-
-    filing_id: int
-    records: Mapping[str, RecordRef]
-    users: Sequence[str]
-    trace: Any = None
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What is to become of a sighting. `calls` is what it cost, by vendor and method."""
-
-    sighting_id: int
-    outcome: SightingOutcome
-    reason: str | None = None
-    calls: Any = None
-
-
-@dataclass(frozen=True, slots=True)
-class NewCreation:
-    """The wish to create a record. `key` names the person or account (it is hashed before it is stored)."""
-
-    kind: str
-    key: str = field(repr=False)
-    filing_id: int
-
-
-@dataclass(frozen=True, slots=True)
 class Creation:
-    """`done`: use `remote_id`. `claimed` and `mine`: create it. `claimed` by another: come again later."""
+    """Who creates a person or account. `mine`: create it. Else `filing_id` does (`claimed`) or just did (`done`, as
+    `remote_id`): come again later."""
 
     state: Literal["claimed", "done"]
     mine: bool
     remote_id: str | None
+    filing_id: int
 
 
 # --- reading for people ---------------------------------------------------------------------------------------------

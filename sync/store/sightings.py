@@ -5,13 +5,15 @@ Every function is called under the mailbox's lease, so nobody else works on the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
+from sync.core.labels import Remembered
 from sync.store.config import insert_new
-from sync.store.rows import Decision, NewSighting, Pending, Sighting
+from sync.store.rows import NewSighting, Pending, Sighting, SightingOutcome
 from sync.store.tables import cursor, label, sighting
 
 T = TypeVar("T")
@@ -26,8 +28,8 @@ def chunks(items: Iterable[T]) -> Iterator[list[T]]:
         yield everything[start : start + _CHUNK]
 
 
-def row_of(row: sa.RowMapping) -> Sighting:
-    return Sighting(**{**row, "labels": frozenset(row["labels"])})
+def row_of(row: sa.RowMapping, **changed: Any) -> Sighting:
+    return Sighting(**{**row, "labels": frozenset(row["labels"]), **changed})
 
 
 # --- cursors and labels ---------------------------------------------------------------------------------------------
@@ -47,20 +49,20 @@ def set_cursor(conn: sa.Connection, owner: str, stream: str, value: str | None) 
         conn.execute(cursor.insert().values(owner=owner, stream=stream, value=value))
 
 
-def labels(conn: sa.Connection, mailbox_id: int) -> dict[str, tuple[str, str]]:
+def labels(conn: sa.Connection, mailbox_id: int) -> dict[str, Remembered]:
     rows = conn.execute(sa.select(label).where(label.c.mailbox_id == mailbox_id))
-    return {row.key: (row.remote_id, row.digest) for row in rows}
+    return {row.key: Remembered(row.remote_id, row.digest) for row in rows}
 
 
-def set_labels(conn: sa.Connection, mailbox_id: int, wanted: Mapping[str, tuple[str, str]]) -> None:
+def set_labels(conn: sa.Connection, mailbox_id: int, wanted: Mapping[str, Remembered]) -> None:
     before = labels(conn, mailbox_id)
     stale = [key for key, value in before.items() if wanted.get(key) != value]
     if stale:
         conn.execute(label.delete().where(label.c.mailbox_id == mailbox_id, label.c.key.in_(stale)))
     new = [
-        {"mailbox_id": mailbox_id, "key": key, "remote_id": remote_id, "digest": digest}
-        for key, (remote_id, digest) in wanted.items()
-        if before.get(key) != (remote_id, digest)
+        {"mailbox_id": mailbox_id, "key": key, "remote_id": value.remote_id, "digest": value.digest}
+        for key, value in wanted.items()
+        if before.get(key) != value
     ]
     if new:
         conn.execute(label.insert(), new)
@@ -142,7 +144,7 @@ def _see_again(conn: sa.Connection, mailbox_id: int, known: Mapping[tuple[str, s
 def update_each(conn: sa.Connection, values: Sequence[Mapping[str, Any]], *where: sa.ColumnElement[bool]) -> None:
     """One statement for rows that each get values of their own; "row" is the id."""
     if values:
-        columns = {name: sa.bindparam(name) for name in values[0] if name != "row"}
+        columns: dict[str, Any] = {name: sa.bindparam(name) for name in values[0] if name != "row"}
         statement = sighting.update().where(sighting.c.id == sa.bindparam("row"), *where).values(columns)
         conn.execute(statement, [dict(item) for item in values])
 
@@ -158,7 +160,7 @@ def claim(conn: sa.Connection, mailbox_id: int, now: float, limit: int) -> list[
     rows = conn.execute(due).mappings().all()
     for ids in chunks(row["id"] for row in rows):
         conn.execute(sighting.update().where(sighting.c.id.in_(ids)).values(attempts=sighting.c.attempts + 1))
-    return [row_of({**row, "attempts": row["attempts"] + 1}) for row in rows]  # type: ignore[arg-type]
+    return [row_of(row, attempts=row["attempts"] + 1) for row in rows]
 
 
 def decided(conn: sa.Connection, mailbox_id: int, limit: int) -> list[Sighting]:
@@ -171,12 +173,12 @@ def decided(conn: sa.Connection, mailbox_id: int, limit: int) -> list[Sighting]:
     return [row_of(row) for row in conn.execute(query).mappings()]
 
 
-def pending(conn: sa.Connection, mailbox_id: int) -> Pending:
+def pending(conn: sa.Connection, mailbox_id: int, now: float) -> Pending:
     query = sa.select(sa.func.count(), sa.func.min(sighting.c.not_before)).where(
         sighting.c.state.in_(("open", "decided")), sighting.c.mailbox_id == mailbox_id
     )
     count, earliest = conn.execute(query).one()
-    return Pending(count, earliest)
+    return Pending(count, math.inf if earliest is None else max(earliest, now))
 
 
 def defer(conn: sa.Connection, mailbox_id: int, ids: Sequence[int], not_before: float, refund: bool) -> None:
@@ -188,19 +190,13 @@ def defer(conn: sa.Connection, mailbox_id: int, ids: Sequence[int], not_before: 
         conn.execute(sighting.update().where(*where).values(values))
 
 
-def decide(conn: sa.Connection, mailbox_id: int, decisions: Sequence[Decision]) -> None:
-    values = [
-        {
-            "row": decision.sighting_id,
-            "state": "decided",
-            "outcome": decision.outcome,
-            "reason": decision.reason,
-            "calls": decision.calls,
-            "not_before": 0.0,
-        }
-        for decision in decisions
-    ]
-    update_each(conn, values, sighting.c.mailbox_id == mailbox_id, sighting.c.state != "settled")
+def decide(
+    conn: sa.Connection, mailbox_id: int, ids: Sequence[int], outcome: SightingOutcome, reason: str | None, calls: Any
+) -> None:
+    values = {"state": "decided", "outcome": outcome, "reason": reason, "calls": calls, "not_before": 0.0}
+    for part in chunks(ids):
+        where = (sighting.c.id.in_(part), sighting.c.mailbox_id == mailbox_id, sighting.c.state != "settled")
+        conn.execute(sighting.update().where(*where).values(values))
 
 
 def settle(conn: sa.Connection, mailbox_id: int, ids: Sequence[int], now: float) -> int:

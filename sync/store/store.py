@@ -5,87 +5,28 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 import sqlalchemy as sa
 
-from sync.store import config, reading, scheduling
+from sync.store import leases, reading
 from sync.store.database import Database, StoreError, upgrade
+from sync.store.leases import Lease
 from sync.store.rows import (
     Change,
     Connection,
     Explanation,
     Health,
-    Lease,
     Mailbox,
     ParkedItem,
     StoredPolicy,
 )
-from sync.store.tables import ENCRYPTED, installation
+from sync.store.tables import ENCRYPTED, REVISION, installation
+from sync.store.transaction import Transaction
 from sync.store.vault import Vault
-from sync.store.work import Work
+from sync.store.writing import Writing
 
-
-class Writing:
-    """One transaction of configuration: all of it is committed, or nothing."""
-
-    def __init__(self, conn: sa.Connection, vault: Vault) -> None:
-        self._conn = conn
-        self._vault = vault
-
-    def connections(self) -> list[Connection]:
-        return config.connections(self._conn, self._vault)
-
-    def connection(self, which: int | str) -> Connection | None:
-        return config.get_connection(self._conn, self._vault, which)
-
-    def put_connection(self, name: str, vendor: str, settings: Mapping[str, Any], secrets: Mapping[str, Any]) -> Change:
-        """Declare it. A change makes a parked connection active again."""
-        return config.put_connection(self._conn, self._vault, name, vendor, settings, secrets)
-
-    def mark_connection(self, connection_id: int, status: str, reason: str | None = None) -> None:
-        config.mark_connection(self._conn, connection_id, status, reason)
-
-    def policies(self) -> list[StoredPolicy]:
-        return config.policies(self._conn)
-
-    def policy(self, which: int | str) -> StoredPolicy | None:
-        return config.get_policy(self._conn, which)
-
-    def policy_of(self, mailbox: Mailbox | int) -> StoredPolicy:
-        return config.policy_of(self._conn, mailbox if isinstance(mailbox, int) else mailbox.id)
-
-    def put_policy(
-        self, name: str, options: Mapping[str, Any], crm_connection: int | str, mail_connection: int | str
-    ) -> Change:
-        """Declare it; connections by id or name. Raises `StoreError` for a name that is not there."""
-        return config.put_policy(self._conn, name, options, crm_connection, mail_connection)
-
-    def mailboxes(self, policy_id: int | None = None) -> list[Mailbox]:
-        return config.mailboxes(self._conn, self._vault, policy_id)
-
-    def mailbox(self, which: int | str) -> Mailbox | None:
-        return config.get_mailbox(self._conn, self._vault, which)
-
-    def mailbox_by_address(self, address: str) -> Mailbox | None:
-        return config.get_mailbox(self._conn, self._vault, address)
-
-    def put_mailbox(
-        self, address: str, policy: int | str, crm_user: str | None = None, token: str | None = None
-    ) -> Change:
-        """Declare it. A token of None keeps the one that is there. A change wakes it and ends parking; a disabled one
-        begins anew."""
-        return config.put_mailbox(self._conn, self._vault, address, policy, crm_user, token)
-
-    def disable_mailbox(self, which: int | str, reason: str | None = None) -> bool:
-        """No new lease for it; a wake that runs now ends in peace. Whether it was enabled."""
-        return config.disable_mailbox(self._conn, self._vault, which, reason)
-
-    def wake(self, mailbox_id: int, urgent: bool = False) -> bool:
-        return scheduling.wake(self._conn, mailbox_id, urgent)
-
-    def activate(self, mailbox_id: int) -> bool:
-        return scheduling.activate(self._conn, mailbox_id)
+__all__ = ["Store", "Writing"]
 
 
 class Store:
@@ -115,6 +56,13 @@ class Store:
                 conn.execute(installation.insert().values(row))
             else:
                 self._vault.decrypt(found)
+
+    def ready(self) -> bool:
+        """Whether `migrate` of this version was done, here or by another process."""
+        with self._database.reading() as conn:
+            if not sa.inspect(conn).has_table("alembic_version"):
+                return False
+            return bool(conn.scalar(sa.text("SELECT version_num FROM alembic_version")) == REVISION)
 
     def close(self) -> None:
         self._database.close()
@@ -175,8 +123,12 @@ class Store:
         with self._config() as tx:
             return tx.connections()
 
+    @overload
+    def connection(self, which: int) -> Connection: ...
+    @overload
+    def connection(self, which: str) -> Connection | None: ...
     def connection(self, which: int | str) -> Connection | None:
-        """By id or name."""
+        """By id (raises `StoreError` when there is none) or by name."""
         with self._config() as tx:
             return tx.connection(which)
 
@@ -185,8 +137,12 @@ class Store:
         with self._config() as tx:
             return tx.policies()
 
+    @overload
+    def policy(self, which: int) -> StoredPolicy: ...
+    @overload
+    def policy(self, which: str) -> StoredPolicy | None: ...
     def policy(self, which: int | str) -> StoredPolicy | None:
-        """By id or name."""
+        """By id (raises `StoreError` when there is none) or by name."""
         with self._config() as tx:
             return tx.policy(which)
 
@@ -200,13 +156,15 @@ class Store:
         with self._config() as tx:
             return tx.mailboxes(policy_id)
 
-    def mailbox(self, which: int | str) -> Mailbox | None:
-        """By id, or by address in any case."""
+    def mailbox(self, mailbox_id: int) -> Mailbox:
+        """Raises `StoreError` when there is none."""
         with self._config() as tx:
-            return tx.mailbox(which)
+            return tx.mailbox(mailbox_id)
 
     def mailbox_by_address(self, address: str) -> Mailbox | None:
-        return self.mailbox(address)
+        """In any case of letters."""
+        with self._config() as tx:
+            return tx.mailbox_by_address(address)
 
     def put_connection(self, name: str, vendor: str, settings: Mapping[str, Any], secrets: Mapping[str, Any]) -> Change:
         with self.writing() as tx:
@@ -233,81 +191,85 @@ class Store:
         with self.writing() as tx:
             tx.mark_connection(connection_id, status, reason)
 
-    # scheduling
+    # leases
 
     def wake(self, mailbox_id: int, urgent: bool = False) -> bool:
         """There may be work. `urgent`: a person waits; it also ends a back-off. Whether there is such a mailbox."""
         with self._database.writing() as conn:
-            return scheduling.wake(conn, mailbox_id, urgent)
+            return leases.wake(conn, mailbox_id, urgent)
 
     def lease(self, mailbox_id: int, owner: str, seconds: float, now: float) -> Lease | None:
         """The mailbox for `owner` alone, for so long. None while another's lease is alive, while `not_before` is ahead,
         and for a parked or disabled mailbox. An owner's own lease is replaced: it must be one per thread of work."""
         with self._database.writing() as conn:
-            return scheduling.lease(conn, mailbox_id, owner, seconds, now)
+            return leases.lease(conn, mailbox_id, owner, seconds, now)
 
     def renew(self, lease: Lease, seconds: float, now: float) -> None:
         """Raises `LeaseLost` when another took it."""
         with self._database.writing() as conn:
-            scheduling.renew(conn, lease, seconds, now)
+            leases.renew(conn, lease, seconds, now)
 
     def release(
-        self,
-        lease: Lease,
-        now: float,
-        *,
-        next_due: float | None = None,
-        not_before: float | None = None,
-        handled: bool = True,
+        self, lease: Lease, now: float, *, next_due: float | None = None, not_before: float | None = None
     ) -> bool:
-        """Give the lease back: every wake that it covers is handled. False when more wakes came meanwhile: the lease is
-        kept, go on with `again`. `handled=False` gives it back in any case and leaves the mailbox dirty (the look was
-        broken off). None leaves a time as it was. Raises `LeaseLost`."""
+        """The look is finished: give the lease back, every wake that it covers is handled, and a new mailbox is active.
+
+        False when more wakes came meanwhile: the lease is kept, go on with `again`. None leaves a time as it was.
+        Raises `LeaseLost`.
+        """
         with self._database.writing() as conn:
-            return scheduling.release(conn, lease, next_due, not_before, handled)
+            return leases.release(conn, lease, now, next_due, not_before)
+
+    def give_back(
+        self, lease: Lease, now: float, *, next_due: float | None = None, not_before: float | None = None
+    ) -> None:
+        """The look was broken off: give the lease back and leave the mailbox dirty, to be looked at again at once or
+        after `not_before`. Raises `LeaseLost`."""
+        with self._database.writing() as conn:
+            leases.give_back(conn, lease, next_due, not_before)
 
     def again(self, lease: Lease) -> Lease:
         """The same lease covering all wakes until now. Raises `LeaseLost`."""
         with self._database.reading() as conn:
-            return scheduling.again(conn, lease)
+            return leases.again(conn, lease)
 
     def due(self, now: float, limit: int) -> list[int]:
         """Mailboxes to look at: dirty, due or with a lease that ran out; those for which a person waits first."""
         with self._database.reading() as conn:
-            return scheduling.due(conn, now, limit)
+            return leases.due(conn, now, limit)
 
     def next_wake(self, now: float) -> float | None:
         """When `due` has something next, `now` at the earliest; None: never."""
         with self._database.reading() as conn:
-            return scheduling.next_wake(conn, now)
+            return leases.next_wake(conn, now)
 
     def park_mailbox(self, lease: Lease, reason: str) -> None:
         """Stop it until `activate`, and give the lease back; its wakes are kept. Raises `LeaseLost`."""
         with self._database.writing() as conn:
-            scheduling.park(conn, lease, reason)
+            leases.park(conn, lease, reason)
 
     def activate(self, mailbox_id: int) -> bool:
         """Any status -> active; a stopped one is woken. Whether that changed anything."""
         with self._database.writing() as conn:
-            return scheduling.activate(conn, mailbox_id)
+            return leases.activate(conn, mailbox_id)
 
     def swept(self, lease: Lease, now: float) -> None:
         with self._database.writing() as conn:
-            scheduling.swept(conn, lease, now)
+            leases.swept(conn, lease, now)
 
     def synced(self, lease: Lease, now: float) -> None:
         """A look was finished; a new mailbox is active from now on."""
         with self._database.writing() as conn:
-            scheduling.synced(conn, lease, now)
+            leases.synced(conn, lease, now)
 
     @contextmanager
-    def under(self, lease: Lease, now: float, seconds: float) -> Iterator[Work]:
+    def under(self, lease: Lease, now: float, seconds: float) -> Iterator[Transaction]:
         """One transaction of the lease holder; the lease then lasts `seconds` from now. Raises `LeaseLost` before
         anything is done when another took the mailbox."""
         self._vault.hash("")
         with self._database.writing() as conn:
-            scheduling.renew(conn, lease, seconds, now)
-            yield Work(conn, self._vault, lease)
+            leases.renew(conn, lease, seconds, now)
+            yield Transaction(conn, self._vault, lease)
 
     # reading for people
 

@@ -14,6 +14,8 @@ metadata = sa.MetaData(
     }
 )
 
+REVISION = "0001"  # the newest migration
+
 Json = sa.JSON(none_as_null=True)
 
 # When a mailbox is to be looked at, said once: an index answers `due` and `next_wake`, and they cannot differ.

@@ -1,4 +1,4 @@
-"""What a worker does under its lease: one transaction, in which every method of `Work` is a step."""
+"""What a lease holder does in one transaction: every method of `Transaction` is a step of it."""
 
 from __future__ import annotations
 
@@ -7,23 +7,17 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from sync.store import filings, scheduling, sightings
-from sync.store.rows import (
-    Binding,
-    Creation,
-    Decision,
-    Filing,
-    Lease,
-    NewCreation,
-    NewSighting,
-    Pending,
-    Result,
-    Sighting,
-)
+from sync.core.labels import Remembered
+from sync.store import filings, leases, sightings
+from sync.store.leases import Lease
+from sync.store.rows import Creation, Filing, NewSighting, Pending, Sighting, SightingOutcome
+from sync.store.tables import mailbox
 from sync.store.vault import Vault
 
+__all__ = ["Creation", "Filing", "NewSighting", "Pending", "Sighting", "Transaction"]
 
-class Work:
+
+class Transaction:
     """A transaction of the mailbox's lease holder (`Store.under`). All or nothing of it is committed.
 
     Sightings are those of this mailbox; filings and creations belong to the organisation. Times are epoch seconds.
@@ -44,22 +38,23 @@ class Work:
         """None forgets the cursor."""
         sightings.set_cursor(self._conn, f"mailbox:{self.mailbox_id}", stream, value)
 
-    def labels(self) -> dict[str, tuple[str, str]]:
-        """Node key -> (the provider's id, digest of what was wanted of it)."""
+    def labels(self) -> dict[str, Remembered]:
+        """By node key."""
         return sightings.labels(self._conn, self.mailbox_id)
 
-    def set_labels(self, labels: Mapping[str, tuple[str, str]]) -> None:
+    def set_labels(self, labels: Mapping[str, Remembered]) -> None:
         """Afterwards `labels()` is exactly this."""
         sightings.set_labels(self._conn, self.mailbox_id, labels)
 
     # the mailbox itself
 
-    def swept(self, now: float) -> None:
-        scheduling.swept(self._conn, self.lease, now)
+    def swept_at(self) -> float:
+        """When the level was read last; 0: never."""
+        query = sa.select(mailbox.c.swept_at).where(mailbox.c.id == self.mailbox_id)
+        return self._conn.execute(query).scalar() or 0.0
 
-    def synced(self, now: float) -> None:
-        """A look was finished; a new mailbox is active from now on."""
-        scheduling.synced(self._conn, self.lease, now)
+    def swept(self, now: float) -> None:
+        leases.swept(self._conn, self.lease, now)
 
     # sightings
 
@@ -82,17 +77,17 @@ class Work:
 
     def pending(self, now: float) -> Pending:
         """What is not settled; `earliest` is never before `now`."""
-        found = sightings.pending(self._conn, self.mailbox_id)
-        return Pending(found.count, None if found.earliest is None else max(found.earliest, now))
+        return sightings.pending(self._conn, self.mailbox_id, now)
 
-    def defer(self, sighting_id: int | Sequence[int], not_before: float, refund: bool = True) -> None:
+    def defer(self, sighting_ids: Sequence[int], not_before: float, *, refund: bool = True) -> None:
         """Not before then; `refund` gives the attempt back (it was not the mail's fault)."""
-        ids = [sighting_id] if isinstance(sighting_id, int) else sighting_id
-        sightings.defer(self._conn, self.mailbox_id, ids, not_before, refund)
+        sightings.defer(self._conn, self.mailbox_id, sighting_ids, not_before, refund)
 
-    def decide(self, decisions: Sequence[Decision]) -> None:
-        """Open (or decided otherwise before) -> decided. A settled one stays as it is."""
-        sightings.decide(self._conn, self.mailbox_id, decisions)
+    def decide(
+        self, sighting_ids: Sequence[int], outcome: SightingOutcome, reason: str | None = None, calls: Any = None
+    ) -> None:
+        """Open (or decided otherwise before) -> decided. A settled one stays as it is. `calls`: what it cost."""
+        sightings.decide(self._conn, self.mailbox_id, sighting_ids, outcome, reason, calls)
 
     def settle(self, sighting_ids: Sequence[int], now: float) -> int:
         """Decided -> settled; how many."""
@@ -100,9 +95,10 @@ class Work:
 
     # filings
 
-    def bind(self, bindings: Sequence[Binding], now: float) -> dict[int, Filing]:
-        """Sighting id -> its filing, made now or by whoever was first."""
-        return filings.bind(self._conn, self.mailbox_id, bindings, now)
+    def bind(self, connection_id: int, keys: Sequence[tuple[int, str, str, str]], now: float) -> dict[int, Filing]:
+        """Sighting id -> its filing, made now or by whoever was first. `keys` are (sighting id, message key, target,
+        trigger); the message key is a keyed hash of the Message-ID."""
+        return filings.bind(self._conn, self.mailbox_id, connection_id, keys, now)
 
     def claim_filing(self, filing_id: int, who: str, now: float, until: float) -> bool:
         """Whether the filing is `who`'s until then: it was free, its own, or an expired claim. In any state: who adds a
@@ -117,25 +113,24 @@ class Work:
         """Let others have them before the claim ends."""
         filings.unclaim(self._conn, filing_ids, who)
 
-    def sent(self, filing_id: int, trace: Any, now: float) -> None:
-        """Committed before a call whose outcome could get lost. A done or parked one stays as it is."""
-        filings.sent(self._conn, {filing_id: trace}, now)
-
-    def sent_all(self, traces: Mapping[int, Any], now: float) -> None:
-        """As `sent`, filing id -> trace."""
+    def sent(self, traces: Sequence[tuple[int, Any]], now: float) -> None:
+        """(filing id, trace) of each, committed before a call whose outcome could get lost. A done or parked one stays
+        as it is."""
         filings.sent(self._conn, traces, now)
 
-    def filed(self, results: Sequence[Result], now: float) -> None:
-        """The CRM holds them. Records and users are added to those known, a trace of None keeps the old one, and the
-        claims end."""
-        filings.filed(self._conn, results, now)
+    def filed(
+        self, filing_id: int, records: Mapping[str, tuple[str, str]], users: Sequence[int], trace: Any, now: float
+    ) -> None:
+        """The CRM holds it. Records (name -> (kind, id)) and users (mailbox ids) are added to those known, a trace of
+        None keeps the old one, and the claim ends."""
+        filings.filed(self._conn, filing_id, records, users, trace, now)
 
     def park(self, filing_id: int, reason: str, trace: Any, now: float) -> None:
-        """It cannot be filed (a done one stays done). Its claims end, also those on creations."""
+        """It cannot be filed (a done one stays done). Its claim ends, and its claims on creations."""
         filings.park(self._conn, filing_id, reason, trace, now)
 
     def reset_filing(self, filing_id: int) -> bool:
-        """Parked -> planned, for a new try; whether it was parked."""
+        """Sent or parked -> planned, for a new try; the claim stays. Whether it was one of these."""
         return filings.reset(self._conn, filing_id)
 
     # creations
@@ -143,17 +138,14 @@ class Work:
     def claim_creation(
         self, connection_id: int, kind: str, key: str, filing_id: int, now: float, until: float
     ) -> Creation:
-        """Who creates the person or account that `key` names: see `Creation`."""
-        return self.claim_creations(connection_id, [NewCreation(kind, key, filing_id)], now, until)[0]
+        """Who creates the person or account that `key` names. A filing gets what is free, its own, or past its end."""
+        return filings.claim_creation(self._conn, self._vault, connection_id, kind, key, filing_id, now, until)
 
-    def claim_creations(
-        self, connection_id: int, wishes: Sequence[NewCreation], now: float, until: float
-    ) -> list[Creation]:
-        """As `claim_creation` for many, in order."""
-        return filings.claim_creations(self._conn, self._vault, connection_id, wishes, now, until)
-
-    def created(self, connection_id: int, kind: str, key: str, filing_id: int, remote_id: str) -> None:
-        filings.created(self._conn, self._vault, connection_id, kind, key, filing_id, remote_id)
+    def created(
+        self, connection_id: int, kind: str, key: str, filing_id: int, remote_id: str | None, until: float
+    ) -> None:
+        """It was created. Until then nobody else may, though a match does not find it yet."""
+        filings.created(self._conn, self._vault, connection_id, kind, key, filing_id, remote_id, until)
 
     def forget_creation(self, connection_id: int, kind: str, key: str, filing_id: int | None = None) -> bool:
         """It was not created, or is gone from the CRM. With `filing_id` only if that filing holds it."""

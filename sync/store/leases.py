@@ -8,15 +8,27 @@ number gets `LeaseLost`.
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
 from sync.errors import LeaseLost
-from sync.store.rows import Lease
 from sync.store.tables import mailbox
 
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to work on a mailbox. `dirty` is the wakes that a look begun now covers."""
+
+    mailbox_id: int
+    owner: str
+    fence: int
+    dirty: int
+
+
 _GIVEN_BACK = {"lease_owner": None, "lease_until": 0}
+_LOOKED_AT = sa.case((mailbox.c.status == "new", "active"), else_=mailbox.c.status)
 _AT_WORK = mailbox.c.status.in_(("new", "active"))
 
 
@@ -53,24 +65,23 @@ def renew(conn: sa.Connection, held: Lease, seconds: float, now: float) -> None:
     change(conn, held, lease_until=now + seconds)
 
 
-def release(
-    conn: sa.Connection,
-    held: Lease,
-    next_due: float | None,
-    not_before: float | None,
-    handled: bool,
-) -> bool:
-    values: dict[str, Any] = dict(_GIVEN_BACK)
-    values |= {} if next_due is None else {"next_due": next_due}
-    values |= {} if not_before is None else {"not_before": not_before}
-    if not handled:
-        change(conn, held, **values)
-        return True
+def release(conn: sa.Connection, held: Lease, now: float, next_due: float | None, not_before: float | None) -> bool:
+    values: dict[str, Any] = {**_GIVEN_BACK, "synced_at": now, "status": _LOOKED_AT}
+    values |= _times(next_due, not_before)
     unmoved = mailbox.update().where(_held(held), mailbox.c.dirty == held.dirty)
     if conn.execute(unmoved.values(**values, handled=held.dirty)).rowcount == 1:
         return True
     change(conn, held, handled=held.dirty)
     return False
+
+
+def give_back(conn: sa.Connection, held: Lease, next_due: float | None, not_before: float | None) -> None:
+    change(conn, held, **_GIVEN_BACK, dirty=mailbox.c.dirty + 1, **_times(next_due, not_before))
+
+
+def _times(next_due: float | None, not_before: float | None) -> dict[str, float]:
+    times = {"next_due": next_due, "not_before": not_before}
+    return {name: time for name, time in times.items() if time is not None}
 
 
 def again(conn: sa.Connection, held: Lease) -> Lease:
@@ -112,5 +123,4 @@ def swept(conn: sa.Connection, held: Lease, now: float) -> None:
 
 
 def synced(conn: sa.Connection, held: Lease, now: float) -> None:
-    status = sa.case((mailbox.c.status == "new", "active"), else_=mailbox.c.status)
-    change(conn, held, synced_at=now, status=status)
+    change(conn, held, synced_at=now, status=_LOOKED_AT)
