@@ -1,11 +1,11 @@
-"""The composition root: settings, policy and credentials become ports. The only place that knows which vendor is what."""
+"""The composition root: settings, policy and credentials become ports. Only here is known which vendor is what."""
 
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
@@ -53,7 +53,7 @@ class App:
         stored = self.store.policy_of(mailbox_id)
         mail = self.store.connection(stored.mail_connection_id)
         crm = self.store.connection(stored.crm_connection_id)
-        version = (mailbox.token, mailbox.crm_user, stored.id, stored.version, repr(mail), repr(crm), _digest(mail, crm))
+        version = (mailbox.token, mailbox.crm_user, stored.id, stored.version, _digest(mail, crm))
         with self._lock:
             if mailbox_id in self._kept and self._kept[mailbox_id][0] == version:
                 self._kept.move_to_end(mailbox_id)
@@ -74,7 +74,8 @@ class App:
             crm_connection=crm.id,
             crm_name=CRM_NAMES[crm.vendor],
             policy=options,
-            identity=MailboxIdentity(address=mailbox.address, crm_user=mailbox.crm_user or mailbox.address),
+            identity=MailboxIdentity(address=mailbox.address),
+            owner=(mailbox.crm_user or mailbox.address).lower(),
             budgets=(mail_budget, crm_budget),
         )
 
@@ -128,13 +129,16 @@ class App:
             )
         budget = Budget("salesforce", (Quota(f"salesforce:{connection.id}", 6000),), self.redis)
         version = values.get("api_version") or self.settings.salesforce_api_version
-        port = Salesforce(Login(grant, http), http, budget, version=version, extra_email_fields=options.extra_email_fields)
+        port = Salesforce(
+            Login(grant, http), http, budget, version=version, extra_email_fields=options.extra_email_fields
+        )
         return port, budget
 
 
 def _digest(*connections: Connection) -> str:
-    """Tells when credentials changed, within this process only."""
-    return str(hash(json.dumps([dict(c.secrets) for c in connections], sort_keys=True)))
+    """Changes when settings or credentials of a connection do."""
+    what = json.dumps([(c.id, dict(c.settings), dict(c.secrets)) for c in connections], sort_keys=True)
+    return hashlib.sha256(what.encode()).hexdigest()
 
 
 def _redis_url(config: Settings) -> str:
@@ -149,8 +153,4 @@ def current() -> App:
     """The application of this process, made at first use (after fork) from the environment."""
     config = settings.load()
     log.setup(config)
-    app = App(config)
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline and not app.store.ready():
-        time.sleep(0.1)
-    return app
+    return App(config)

@@ -24,6 +24,7 @@ from typing import Literal
 from sync.core import text
 from sync.core.cut import shorten
 from sync.core.matching import MAX_ADDRESSES, Matching
+from sync.core.replies import newest_part
 from sync.model import Abilities, Attachment, Entry, Filed, Message, Participant, RecordRef, Relation
 from sync.policy import Policy
 
@@ -157,6 +158,25 @@ def relations(message: Message, matching: Matching, notes: list[str]) -> tuple[R
     return tuple(out)
 
 
+def with_owner(entry: Entry, address: str) -> Entry:
+    """The mailbox's own user is related too, where no header names them: a blind copy, a mailing list (product.md
+    `one_record_per_message`: one record, every user related). A task names its user as owner."""
+    mine = RecordRef("user", entry.owner)
+    if entry.record == "task" or any(relation.record == mine for relation in entry.relations):
+        return entry
+    return replace(entry, relations=(*entry.relations, Relation("other", address, "", mine)))
+
+
+def complete(entry: Entry) -> bool:
+    """Whether nothing is left to write: the CRM holds the mail, with everybody whom it can relate."""
+    if entry.existing is None:
+        return False
+    if entry.record == "task":
+        return True
+    wanted = {relation.record for relation in entry.relations if relation.record is not None}
+    return not entry.create and wanted <= entry.existing.people
+
+
 # --- text -----------------------------------------------------------------------------------------------------------
 
 
@@ -169,7 +189,7 @@ def _body(message: Message, policy: Policy, kind: str, left_out: Sequence[str]) 
         plain = text.tidy(mime.text) if mime.text.strip() else text.from_html(mime.html)
         html = mime.html if policy.body == "full" and kind == "email" else ""
     if policy.body == "newest_part":
-        plain = text.newest_part(plain)
+        plain = newest_part(plain)
     if kind == "task":
         plain = f"{_head(mime.participants)}\n\n{plain}".strip()
     if left_out:

@@ -1,7 +1,8 @@
 """Quota budgets, shared by all workers through Redis, and the count of calls that `explain` shows.
 
-A budget is a set of token buckets. A vendor that allows N units in any minute gets a bucket that holds 0.3 N and refills
-0.7 N a minute: then no window of a minute can see more than N. A fifth of every bucket is kept for people who wait.
+A budget is a set of token buckets. A vendor that allows N units in any minute gets a bucket that holds 0.3 N and
+refills 0.7 N a minute: then no window of a minute can see more than N. A fifth of every bucket is kept for people who
+wait.
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ class Budget:
         for quota in self.quotas:
             capacity = max(quota.units * BURST, min(units, quota.units))
             args += [capacity, quota.units * (1 - BURST) / quota.seconds]
-        return float(self._redis(lambda: self.redis.eval(_SPEND, len(keys), *keys, *args), 0))  # type: ignore[arg-type]
+        return float(self._redis(lambda: self.redis.eval(_SPEND, len(keys), *keys, *args), 0))
 
     def _daily_wait(self) -> float:
         if self.lane == "person" or not self._daily:
@@ -108,7 +109,7 @@ class Budget:
         log.warning("throttled", vendor=self.vendor, method=method, retry_after=retry_after)
         if self.quotas:
             now = self.clock()
-            row = {"blocked": now + retry_after, "halved": now + retry_after + HALVED_SECONDS}
+            row: dict[Any, Any] = {"blocked": now + retry_after, "halved": now + retry_after + HALVED_SECONDS}
             self._redis(lambda: self.redis.hset(f"mailspan:bucket:{self.quotas[0].scope}", mapping=row), 0)
 
     def report(self, used: int, limit: int) -> None:

@@ -1,126 +1,147 @@
-"""Match, plan and file a batch: one question to the CRM, one graph per mail, one call for them all (design.md 4, 6-8)."""
+"""Match, plan and file a batch: one question to the CRM, a graph per mail, one call for all (design.md 4, 6 to 8)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+
+import structlog
 
 from sync.core import filing as plans
 from sync.core import matching, pace
 from sync.core import trace as traces
-from sync.core.matching import Matching
+from sync.core.matching import MailboxIdentity
 from sync.core.reasons import REASONS
-from sync.engine.work import Work
+from sync.engine.work import Spent, Work
 from sync.errors import Busy, Conflict, Denied, Missing, Rejected, RemoteError
-from sync.model import Directory, Entry, Filed, NewRecord, Outcome, RecordRef, Sent
+from sync.model import Abilities, Directory, Entry, Filed, Message, NewRecord, Outcome, Question, RecordRef, Sent
+from sync.store.rows import Filing, Sighting
+from sync.store.transaction import Transaction
 
 if TYPE_CHECKING:
-    from sync.engine.mail import Case
-    from sync.store.transaction import Transaction
+    from collections.abc import Iterable
 
-CREATION_SECONDS = 120.0  # how long a created person may be invisible to a match; then the claim is free again
+log = structlog.get_logger()
+
+CREATION_SECONDS = 60.0  # how long a match asked before may miss what was created; then the claim is free again
 HOLD_SECONDS = 1800.0  # between tries of a mail that is held for a missing match
-OTHER_WAIT = 1.0
+OTHER_WAIT = 1.0  # seconds until we look again at what another mailbox's wake is creating
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One sighting on its way to the CRM."""
+
+    sighting: Sighting
+    message: Message
+    filing: Filing
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
     case: Case
-    matching: Matching
     entry: Entry
     trace: dict[str, Any]
 
 
-def file(work: Work, cases: Sequence[Case], before: Mapping[str, tuple[int, float]]) -> None:
-    """Every case ends decided (done, missing, parked) or deferred with a time. Raises `Busy` and `Denied` after the
-    cases were given back."""
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What all cases of a batch share: the CRM's answer, and the meters before it."""
+
+    abilities: Abilities
+    directory: Directory
+    identity: MailboxIdentity
+    before: Spent
+
+
+def file(work: Work, cases: Sequence[Case], before: Spent) -> None:
+    """Every case ends decided (done, missing, parked) or put off to a time. Raises `Busy` and `Denied` after the cases
+    were given back."""
     try:
         abilities = work.ports.crm.abilities()
         directory = work.ports.crm.match(_question(work, cases))
+        still_there = _still_there(work, cases, directory)
     except (Busy, Denied) as error:
-        _defer(work, cases, error)
+        _give_back(work, cases, error)
         raise
-    ready: list[Planned] = []
+    round_ = Round(abilities, directory, _identity(work, directory), before)
     with work.commit() as tx:
-        for case in cases:
-            planned = _plan(work, tx, case, directory, abilities, before)
-            if planned is not None:
-                ready.append(planned)
+        ready = [planned for case in cases if (planned := _plan(work, tx, round_, case, still_there)) is not None]
         ready = _claim_creations(work, tx, ready)
-        tx.sent([(p.case.filing.id, p.trace) for p in ready], work.clock())
+        tx.sent([(planned.case.filing.id, planned.trace) for planned in ready], work.clock())
     if ready:
-        _send(work, ready, before)
+        _send(work, round_, ready)
 
 
-def _question(work: Work, cases: Sequence[Case]) -> Any:
-    question = matching.question([c.message for c in cases], work.ports.policy, work.ports.identity, Directory())
+# --- asking ---------------------------------------------------------------------------------------------------------
+
+
+def _question(work: Work, cases: Sequence[Case]) -> Question:
+    """Everything at once, the mailbox's own user too. What was sent without an answer is looked for (design.md 7)."""
+    question = matching.question([c.message for c in cases], work.ports.policy, work.ports.identity)
     sent = tuple(
-        Sent(c.message.mime.message_id, c.message.mime.subject, plans.moment(c.filing.sent_at))
+        Sent(c.message.mime.message_id, c.message.mime.subject, datetime.fromtimestamp(c.filing.sent_at, UTC))
         for c in cases
         if c.filing.state == "sent"
     )
-    return replace(question, sent=sent)
+    return replace(question, addresses=question.addresses | {work.ports.owner}, sent=sent)
 
 
-def _plan(
-    work: Work,
-    tx: Transaction,
-    case: Case,
-    directory: Directory,
-    abilities: Any,
-    before: Mapping[str, tuple[int, float]],
-) -> Planned | None:
-    """The entry to write, or None when the case was decided or put off here."""
-    message, policy, identity = case.message, work.ports.policy, work.ports.identity
-    found = matching.match(message, directory, policy, identity)
-    plan = plans.plan(message, found, policy, abilities, key=str(case.filing.id))
-    trace = traces.trace(found, plan, work.store.hash)
-    there = directory.filed.get(message.mime.message_id)
-    if there is None and case.filing.state == "done":
-        there = _remembered(work, case)
+def _identity(work: Work, directory: Directory) -> MailboxIdentity:
+    """The mailbox with its CRM user's id, if there is an active one."""
+    users = [p.record.id for p in directory.people.get(work.ports.owner, ()) if p.record.kind == "user"]
+    return replace(work.ports.identity, crm_user=users[0] if users else None)
+
+
+def _still_there(work: Work, cases: Iterable[Case], directory: Directory) -> frozenset[RecordRef]:
+    """Of the records that we filed earlier and that `match` cannot find by Message-ID (tasks): those not deleted."""
+    unsure = {
+        RecordRef(*c.filing.records["activity"])
+        for c in cases
+        if c.filing.state == "done"
+        and "activity" in c.filing.records
+        and c.message.mime.message_id not in directory.filed
+    }
+    return frozenset(work.ports.crm.names(sorted(unsure, key=lambda r: r.id))) if unsure else frozenset()
+
+
+# --- planning -------------------------------------------------------------------------------------------------------
+
+
+def _plan(work: Work, tx: Transaction, round_: Round, case: Case, still_there: frozenset[RecordRef]) -> Planned | None:
+    """The entry to write; None when the case was decided or put off here."""
+    policy, identity = work.ports.policy, round_.identity
+    existing = round_.directory.filed.get(case.message.mime.message_id)
+    if existing is None and "activity" in case.filing.records:
+        ours = RecordRef(*case.filing.records["activity"])
+        existing = Filed(ours) if ours in still_there else None
+    try:
+        found = matching.match(case.message, round_.directory, policy, identity)
+        plan = plans.plan(
+            case.message,
+            found,
+            policy,
+            round_.abilities,
+            identity.crm_user or "",
+            str(case.filing.id),
+            existing=existing,
+        )
+        if isinstance(plan, Entry):
+            plan = plans.with_owner(plan, identity.address)
+        trace = traces.trace(found, plan, work.store.hash)
+    except Exception as error:  # whatever one mail does to us, the others go on
+        log.error("plan.failed", filing=case.filing.id, error=type(error).__name__, exc_info=True)
+        _failed(work, tx, round_, case, Rejected(type(error).__name__, reason="internal_error"), {})
+        return None
     if isinstance(plan, plans.Skip):
-        _skip(work, tx, case, plan.reason, trace, before)
+        _skip(work, tx, round_, case, plan.reason, trace)
         return None
-    if there is not None:
-        missing = plans.relate(plan, there)
-        if missing is None:
-            _done(work, tx, case, _records(there), trace, before)
-            return None
-        return Planned(case, found, missing, trace)
-    return Planned(case, found, plan, trace)
-
-
-def _remembered(work: Work, case: Case) -> Filed | None:
-    """What we filed, if the CRM still has it; a record that somebody deleted is written anew."""
-    record = RecordRef(*case.filing.records["activity"]) if "activity" in case.filing.records else None
-    if record is None or record not in work.ports.crm.names([record]):
+    if existing is not None and plans.complete(plan):
+        _done(work, tx, round_, case, _records(existing), trace)
         return None
-    return Filed(record)
-
-
-def _skip(
-    work: Work, tx: Transaction, case: Case, reason: str, trace: dict[str, Any], before: Mapping[str, tuple[int, float]]
-) -> None:
-    if work.ports.policy.hold_on_missing_match and REASONS[reason].outcome == "missing":
-        tx.defer([case.sighting.id], work.clock() + HOLD_SECONDS, refund=True)
-        return
-    tx.park(case.filing.id, reason, trace, work.clock())
-    tx.decide([case.sighting.id], REASONS[reason].outcome, reason, _calls(work, before))
-
-
-def _done(
-    work: Work,
-    tx: Transaction,
-    case: Case,
-    records: Mapping[str, RecordRef],
-    trace: dict[str, Any],
-    before: Mapping[str, tuple[int, float]],
-) -> None:
-    kept = {**{k: tuple(v) for k, v in case.filing.records.items()}, **{k: (r.kind, r.id) for k, r in records.items()}}
-    users = sorted({*case.filing.users, work.lease.mailbox_id})
-    tx.filed(case.filing.id, kept, users, trace, work.clock())
-    tx.decide([case.sighting.id], "done", None, _calls(work, before))
+    return Planned(case, plan, trace)
 
 
 def _records(there: Filed) -> dict[str, RecordRef]:
@@ -130,104 +151,110 @@ def _records(there: Filed) -> dict[str, RecordRef]:
     return records
 
 
+def _claim_creations(work: Work, tx: Transaction, ready: Sequence[Planned]) -> list[Planned]:
+    """Only one filing at a time creates a person or an account; the others wait a moment and then match it."""
+    now, connection = work.clock(), work.ports.crm_connection
+    wishes = sorted((r.kind, _creation_key(r), p.case.filing.id) for p in ready for r in p.entry.create)
+    ours = {planned.case.filing.id for planned in ready}
+    waits: dict[int, float] = {}
+    for kind, key, filing_id in wishes:
+        claim = tx.claim_creation(connection, kind, key, filing_id, now, now + work.guard_seconds)
+        if not claim.mine:
+            # made in this very batch: there when we ask again; else another's
+            wait = 0.0 if claim.filing_id in ours and claim.state == "claimed" else OTHER_WAIT
+            waits[filing_id] = max(waits.get(filing_id, 0.0), wait)
+    for planned in ready:
+        filing_id = planned.case.filing.id
+        if filing_id in waits:
+            tx.defer([planned.case.sighting.id], now + waits[filing_id])
+            for record in planned.entry.create:
+                tx.forget_creation(connection, record.kind, _creation_key(record), filing_id)
+    return [planned for planned in ready if planned.case.filing.id not in waits]
+
+
 def _creation_key(record: NewRecord) -> str:
     """What must not be made twice: a person by address, an account by name."""
     return (record.fields.get("email") or record.fields.get("name") or record.ref).lower()
 
 
-def _claim_creations(work: Work, tx: Transaction, ready: Sequence[Planned]) -> list[Planned]:
-    """Only one filing at a time may create a person or an account; the others wait and match it then."""
-    now, until = work.clock(), work.clock() + work.guard_seconds
-    kept: list[Planned] = []
-    ours = {p.case.filing.id for p in ready}
-    for planned in ready:
-        holder = None
-        for record in planned.entry.create:
-            key = work.store.hash(f"{record.kind}:{_creation_key(record)}")
-            claim = tx.claim_creation(work.ports.crm_connection, record.kind, key, planned.case.filing.id, now, until)
-            holder = holder if claim.mine else claim.filing_id
-        if holder is None:
-            kept.append(planned)
-        else:
-            wait = 0.0 if holder in ours else OTHER_WAIT
-            tx.defer([planned.case.sighting.id], now + wait, refund=True)
-    return kept
+# --- writing --------------------------------------------------------------------------------------------------------
 
 
-def _send(work: Work, ready: Sequence[Planned], before: Mapping[str, tuple[int, float]]) -> None:
+def _send(work: Work, round_: Round, ready: Sequence[Planned]) -> None:
     try:
         outcomes = work.ports.crm.file([planned.entry for planned in ready])
     except (Busy, Denied) as error:
         unknown = isinstance(error, Busy) and error.unknown
-        _defer(work, [planned.case for planned in ready], error, reset=not unknown)
+        _give_back(work, [planned.case for planned in ready], error, unsend=not unknown)
         raise
     with work.commit() as tx:
         for planned, outcome in zip(ready, outcomes, strict=True):
-            _conclude(work, tx, planned, outcome, before)
+            _conclude(work, tx, round_, planned, outcome)
 
 
-def _conclude(
-    work: Work, tx: Transaction, planned: Planned, outcome: Outcome, before: Mapping[str, tuple[int, float]]
-) -> None:
-    case, error = planned.case, outcome.error
+def _conclude(work: Work, tx: Transaction, round_: Round, planned: Planned, outcome: Outcome) -> None:
+    case, connection = planned.case, work.ports.crm_connection
     trace = {**planned.trace, "notes": [*planned.trace.get("notes", ()), *outcome.notes]}
-    if error is None:
-        for record in planned.entry.create:
-            key = work.store.hash(f"{record.kind}:{_creation_key(record)}")
-            made = outcome.records.get(record.ref)
-            tx.created(
-                work.ports.crm_connection,
-                record.kind,
-                key,
-                case.filing.id,
-                made.id if made else None,
-                work.clock() + CREATION_SECONDS,
-            )
-        _done(work, tx, case, outcome.records, trace, before)
-        return
     for record in planned.entry.create:
-        key = work.store.hash(f"{record.kind}:{_creation_key(record)}")
-        tx.forget_creation(work.ports.crm_connection, record.kind, key, case.filing.id)
-    _failed(work, tx, case, error, trace, before)
+        made = outcome.records.get(record.ref)
+        if outcome.ok and made is not None:
+            until = work.clock() + CREATION_SECONDS
+            tx.created(connection, record.kind, _creation_key(record), case.filing.id, made.id, until)
+        else:
+            tx.forget_creation(connection, record.kind, _creation_key(record), case.filing.id)
+    if outcome.error is None:
+        _done(work, tx, round_, case, outcome.records, trace)
+    else:
+        _failed(work, tx, round_, case, outcome.error, trace)
 
 
-def _failed(
+def _done(
     work: Work,
     tx: Transaction,
+    round_: Round,
     case: Case,
-    error: RemoteError,
+    records: Mapping[str, RecordRef],
     trace: dict[str, Any],
-    before: Mapping[str, tuple[int, float]],
 ) -> None:
+    stored = {name: (record.kind, record.id) for name, record in records.items()}
+    tx.filed(case.filing.id, stored, [work.lease.mailbox_id], trace, work.clock())
+    tx.decide([case.sighting.id], "done", None, work.since(round_.before))
+
+
+def _skip(work: Work, tx: Transaction, round_: Round, case: Case, reason: str, trace: dict[str, Any]) -> None:
+    outcome = REASONS[reason].outcome
+    if work.ports.policy.hold_on_missing_match and outcome == "missing":
+        tx.defer([case.sighting.id], work.clock() + HOLD_SECONDS)
+        return
+    tx.park(case.filing.id, reason, trace, work.clock())
+    tx.decide([case.sighting.id], outcome, reason, work.since(round_.before))
+
+
+def _failed(work: Work, tx: Transaction, round_: Round, case: Case, error: RemoteError, trace: dict[str, Any]) -> None:
     """The engine's one reaction to each error (design.md 5)."""
     now = work.clock()
     if isinstance(error, Rejected):
         reason = error.reason if error.reason in REASONS else "rejected"
         tx.park(case.filing.id, reason, {**trace, "error": error.detail}, now)
-        tx.decide([case.sighting.id], "parked", reason, _calls(work, before))
-    elif isinstance(error, (Conflict, Missing)):
+        tx.decide([case.sighting.id], "parked", reason, work.since(round_.before))
+        return
+    unknown = isinstance(error, Busy) and error.unknown
+    if not unknown:
         tx.reset_filing(case.filing.id)
-        tx.defer([case.sighting.id], now, refund=False)  # re-read and plan again; strikes bound it
+    if isinstance(error, (Conflict, Missing)):
+        tx.defer([case.sighting.id], now, refund=False)  # match and plan again; the strikes bound it
+    elif isinstance(error, Busy):
+        tx.defer([case.sighting.id], now + error.retry_after)
     else:
-        if not (isinstance(error, Busy) and error.unknown):
-            tx.reset_filing(case.filing.id)
-        wait = error.retry_after if isinstance(error, Busy) else pace.back_off(case.sighting.attempts, str(case.filing.id))
-        tx.defer([case.sighting.id], now + wait, refund=isinstance(error, Busy))
+        wait = pace.back_off(case.sighting.attempts, str(case.filing.id))
+        tx.defer([case.sighting.id], now + wait, refund=False)
 
 
-def _defer(work: Work, cases: Sequence[Case], error: RemoteError, *, reset: bool = False) -> None:
+def _give_back(work: Work, cases: Sequence[Case], error: RemoteError, *, unsend: bool = False) -> None:
+    """The whole call failed: nobody's fault among the mails, so the attempts do not count."""
     wait = error.retry_after if isinstance(error, Busy) else 0.0
     with work.commit() as tx:
-        for case in cases:
-            if reset:
+        if unsend:
+            for case in cases:
                 tx.reset_filing(case.filing.id)
-        tx.defer([case.sighting.id for case in cases], work.clock() + wait, refund=True)
-
-
-def _calls(work: Work, before: Mapping[str, tuple[int, float]]) -> dict[str, Any]:
-    """Calls and quota units that this batch took, by vendor; all mails of the batch share them."""
-    out = {}
-    for vendor, (calls, units) in work.spent().items():
-        calls0, units0 = before.get(vendor, (0, 0.0))
-        out[vendor] = {"calls": calls - calls0, "units": units - units0}
-    return out
+        tx.defer([case.sighting.id for case in cases], work.clock() + wait)

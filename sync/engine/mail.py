@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from sync.engine import file, pull, settle
+from sync.engine.file import Case
 from sync.engine.work import Work
 from sync.errors import Busy, Denied, Missing, Rejected, RemoteError
 from sync.model import Message
-from sync.store.transaction import Filing, Sighting, Transaction
+from sync.store.rows import Filing, Sighting
+from sync.store.transaction import Transaction
 
 BATCH = 50  # mails per claim: one call fetches them, one matches, one files, one settles
 STRIKES = 3  # attempts are counted before the try, so a mail that kills its worker is parked, not tried for ever
 OTHER_WAIT = 1.0  # seconds until we look again at a mail that a colleague's mailbox is filing
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One sighting on its way to the CRM."""
-
-    sighting: Sighting
-    message: Message
-    filing: Filing
-
-
 def run(work: Work) -> None:
-    """One round. Raises `Busy`, `Denied` or `LeaseLost`; whatever was committed stays, whatever was not is found again."""
+    """One round. Raises `Busy`, `Denied` or `LeaseLost`: what was committed stays, what was not is found again."""
     work.lane("background")
     pull.pull(work)
     settle.settle(work)  # what an earlier wake decided but could not settle
@@ -66,12 +58,12 @@ def _fetch(work: Work, claimed: Sequence[Sighting]) -> list[tuple[Sighting, Mess
 
 def _unread(work: Work, tx: Transaction, sighting: Sighting, error: RemoteError) -> None:
     if isinstance(error, Missing):
-        tx.decide([sighting.id], "gone", None)
+        tx.decide([sighting.id], "gone")
         tx.settle([sighting.id], work.clock())
     elif isinstance(error, Rejected):
         tx.decide([sighting.id], "parked", error.reason)
     elif isinstance(error, Busy):
-        tx.defer([sighting.id], work.clock() + error.retry_after, refund=True)
+        tx.defer([sighting.id], work.clock() + error.retry_after)
     else:
         tx.defer([sighting.id], work.clock() + 5, refund=False)
 
@@ -79,7 +71,7 @@ def _unread(work: Work, tx: Transaction, sighting: Sighting, error: RemoteError)
 def _give_back(work: Work, claimed: Sequence[Sighting], error: RemoteError) -> None:
     wait = error.retry_after if isinstance(error, Busy) else 0.0
     with work.commit() as tx:
-        tx.defer([s.id for s in claimed], work.clock() + wait, refund=True)
+        tx.defer([s.id for s in claimed], work.clock() + wait)
 
 
 def _bind(work: Work, fetched: Sequence[tuple[Sighting, Message]]) -> list[Case]:
@@ -90,22 +82,31 @@ def _bind(work: Work, fetched: Sequence[tuple[Sighting, Message]]) -> list[Case]
     connection = work.ports.crm_connection
     cases: list[Case] = []
     with work.commit() as tx:
-        keys = [(s.id, work.store.hash("message:" + m.mime.message_id), s.target, s.trigger) for s, m in fetched]
+        keys = [(s.id, work.store.hash(m.mime.message_id), s.target, s.trigger) for s, m in fetched]
         filings = tx.bind(connection, keys, now)
+        wanted = []
         for sighting, message in fetched:
             filing = filings[sighting.id]
+            guard = filing.sent_at + work.guard_seconds
             if _withdrawn(sighting, message, filing):
-                tx.decide([sighting.id], "withdrawn", None)
+                tx.decide([sighting.id], "withdrawn")
                 tx.settle([sighting.id], now)
-            elif filing.state == "sent" and filing.claimed_by != work.who and filing.sent_at + work.guard_seconds > now:
-                # another worker's call may still take effect: look after it cannot any more
-                tx.defer([sighting.id], filing.sent_at + work.guard_seconds, refund=True)
-            elif not tx.claim_filing(filing.id, work.who, now, now + work.guard_seconds):
-                tx.defer([sighting.id], now + OTHER_WAIT, refund=True)
+            elif filing.state == "sent" and filing.claimed_by != work.who and guard > now:
+                tx.defer(
+                    [sighting.id], guard
+                )  # another worker's call may still take effect: look when it cannot any more
             else:
-                if filing.state == "parked":
-                    tx.reset_filing(filing.id)
-                cases.append(Case(sighting, message, filing))
+                wanted.append((sighting, message, filing))
+        won = tx.claim_filings([f.id for _, _, f in wanted], work.who, now, now + work.guard_seconds)
+        taken: set[int] = set()
+        for sighting, message, filing in wanted:
+            if filing.id not in won or filing.id in taken:  # another mailbox has it, or the mail lies here twice
+                tx.defer([sighting.id], now + OTHER_WAIT)
+                continue
+            taken.add(filing.id)
+            if won[filing.id].state == "parked":
+                tx.reset_filing(filing.id)
+            cases.append(Case(sighting, message, won[filing.id]))
     return cases
 
 

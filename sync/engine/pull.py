@@ -1,4 +1,4 @@
-"""Look at the mailbox, decide what to file, and commit that together with the new cursor (design.md 4, steps 2 to 4)."""
+"""Look at the mailbox, decide what to file, and commit that together with the new cursor (design.md 4, 2 to 4)."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from sync.engine import tree
 from sync.engine.work import Work
 from sync.errors import CursorExpired
 from sync.model import Seen
-from sync.store.transaction import NewSighting
+from sync.store.rows import NewSighting
 
 STREAM = "mail"
+ACTIVITY = "activity"  # when somebody dropped something last: epoch seconds
 
 
 def pull(work: Work) -> None:
@@ -59,7 +60,8 @@ def _commit(work: Work, seen: Sequence[Seen], cursor: str | None, *, swept: bool
         for i in intake.decide(seen, work.drops)
     ]
     with work.commit() as tx:
-        tx.see(intents, work.clock())
+        if tx.see(intents, work.clock()):
+            tx.set_cursor(ACTIVITY, f"{work.clock():.0f}")
         if cursor is not None:
             tx.set_cursor(STREAM, cursor)
         if swept:

@@ -12,7 +12,7 @@ from sync.engine import tree
 from sync.engine.work import Work
 from sync.errors import Busy, Conflict, Denied, Missing
 from sync.model import Mark
-from sync.store.transaction import Sighting
+from sync.store.rows import Sighting
 
 log = structlog.get_logger()
 
@@ -59,7 +59,9 @@ def _mark(work: Work, sightings: Sequence[Sighting]) -> Mark:
 
 
 def _make_reasons(work: Work, decided: Sequence[Sighting]) -> None:
-    codes = {s.reason for s in decided if s.reason in REASONS and s.outcome in ("missing", "parked")}
+    codes = {
+        s.reason for s in decided if s.reason is not None and s.reason in REASONS and s.outcome in ("missing", "parked")
+    }
     if any(f"reason.{code}" not in work.labels for code in codes):
         tree.ensure(work, sorted(codes))
 

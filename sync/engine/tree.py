@@ -1,4 +1,4 @@
-"""The drop tree of a mailbox: made at first sync, looked after at every sweep, asked of the mailbox only when needed."""
+"""The drop tree of a mailbox: made at first sync, looked after at every sweep, else read from the store."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from sync.engine.work import Work
 
 def load(work: Work) -> bool:
     """Use the remembered labels. False when one is missing or the policy's names changed: then `ensure` is due."""
-    with work.commit() as tx:
-        remembered = tx.labels()
+    remembered = _remembered(work)
     work.remember(remembered)
     tree = label_names.tree(work.ports.policy, work.ports.crm_name, remembered, work.store.hash)
     return all(node.remote_id is not None and not node.rename for node in tree.nodes)
@@ -20,14 +19,16 @@ def load(work: Work) -> bool:
 
 def ensure(work: Work, reasons: Iterable[str] = ()) -> None:
     """Make the mailbox have the tree (and the sub-markers of these reasons), and remember the provider's ids."""
-    with work.commit() as tx:
-        remembered = tx.labels()
+    remembered = _remembered(work)
     tree = label_names.tree(work.ports.policy, work.ports.crm_name, remembered, work.store.hash, reasons)
     found = work.ports.mail.ensure_tree(tree)
-    wanted = {
-        node.key: Remembered(found.ids[node.key], work.store.hash(node.name)) for node in tree.nodes
-    }
+    wanted = {node.key: Remembered(found.ids[node.key], work.store.hash(node.name)) for node in tree.nodes}
     if wanted != remembered:
         with work.commit() as tx:
             tx.set_labels(wanted)
     work.remember(wanted)
+
+
+def _remembered(work: Work) -> dict[str, Remembered]:
+    with work.commit() as tx:
+        return tx.labels()

@@ -17,7 +17,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from sync.core import pace
-from sync.engine import mail
+from sync.engine import mail, pull
 from sync.engine.work import Ports, Work
 from sync.errors import Busy, Denied, LeaseLost
 from sync.store.leases import Lease
@@ -72,7 +72,7 @@ def _run(work: Work) -> Report:
             if store.release(work.lease, clock(), next_due=next_look):
                 return Report("done", next_look)
             work.lease = store.again(work.lease)  # somebody knocked meanwhile
-        store.give_back(work.lease, clock(), not_before=clock())
+        store.give_back(work.lease, clock())
         return Report("busy", clock())
     except Busy as error:
         not_before = clock() + error.retry_after
@@ -84,7 +84,8 @@ def _run(work: Work) -> Report:
     except LeaseLost:
         raise
     except Exception:
-        store.give_back(work.lease, clock(), not_before=clock() + pace.back_off(3, str(work.lease.mailbox_id)))
+        wait = pace.back_off(3, str(work.lease.mailbox_id))
+        store.give_back(work.lease, clock(), not_before=clock() + wait)
         raise
 
 
@@ -97,9 +98,10 @@ def _park(store: Store, lease: Lease, error: Denied) -> Report:
 def _next_look(work: Work) -> float:
     now = work.clock()
     with work.commit() as tx:
-        open_count, earliest = tx.pending(now)
-    due = pace.next_due(work.ports.policy, now)
-    return min(due, max(earliest, now)) if open_count else due
+        earliest = tx.pending(now).earliest
+        active_at = tx.cursor(pull.ACTIVITY)
+    due = pace.next_due(work.ports.policy, now, float(active_at) if active_at else now, push_healthy=False)
+    return min(due, earliest)
 
 
 class Heartbeat:

@@ -17,6 +17,8 @@ from sync.store.leases import Lease
 from sync.store.store import Store
 from sync.store.transaction import Transaction
 
+Spent = Mapping[str, tuple[int, float]]  # calls and quota units, by vendor
+
 
 @dataclass(frozen=True, slots=True)
 class Ports:
@@ -28,6 +30,7 @@ class Ports:
     crm_name: str
     policy: Policy
     identity: MailboxIdentity
+    owner: str  # the address by which the CRM knows the mailbox's user
     budgets: tuple[Budget, ...] = ()
 
 
@@ -64,6 +67,13 @@ class Work:
         for budget in self.ports.budgets:
             budget.lane = lane
 
-    def spent(self) -> dict[str, tuple[int, float]]:
+    def spent(self) -> Spent:
         """Calls and units so far, by vendor."""
         return {budget.vendor: (budget.calls, budget.units) for budget in self.ports.budgets}
+
+    def since(self, before: Spent) -> dict[str, dict[str, float]]:
+        """What was spent since then, for the record; all mails of a batch share it."""
+        return {
+            vendor: {"calls": calls - before.get(vendor, (0, 0.0))[0], "units": units - before.get(vendor, (0, 0.0))[1]}
+            for vendor, (calls, units) in self.spent().items()
+        }
