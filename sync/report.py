@@ -104,7 +104,7 @@ def _explained(app: App, item: Explanation) -> dict[str, Any]:
         "planned": _moment(filing.created_at),
         "done": _moment(filing.done_at),
         **_reason(filing.reason),
-        "records": {key: live.record(record) for key, record in filing.records.items()},
+        "records": {key: live.record(_ref(record)) for key, record in filing.records.items()},
         "addresses": [live.decision(decision) for decision in trace.pop("decisions", ())],
         "trace": trace,
         "copies": [_copy(app, copy) for copy in item.sightings],
@@ -113,10 +113,9 @@ def _explained(app: App, item: Explanation) -> dict[str, Any]:
 
 
 def _copy(app: App, copy: Sighting) -> dict[str, Any]:
-    mailbox = app.store.mailbox(copy.mailbox_id)
     return {
         "id": copy.id,
-        "mailbox": mailbox.address if mailbox else None,
+        "mailbox": app.store.mailbox(copy.mailbox_id).address,
         "message": copy.remote_id,
         "trigger": copy.trigger,
         "state": copy.state,
@@ -175,7 +174,7 @@ def _ref(value: Sequence[str]) -> RecordRef:
 
 
 def _mentioned(item: Explanation) -> set[RecordRef]:
-    found = set(item.filing.records.values())
+    found = {_ref(record) for record in item.filing.records.values()}
     for decision in (item.filing.trace or {}).get("decisions", ()):
         refs: Iterable[Sequence[str]] = [*decision.get("candidates", ()), *filter(None, [decision.get("chosen")])]
         found |= {_ref(ref) for ref in refs}

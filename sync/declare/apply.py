@@ -11,7 +11,8 @@ from sync import policy
 from sync.declare.declaration import Connection, Declaration, MailboxEntry, PolicyEntry
 from sync.policy import OPTIONS
 from sync.store.rows import Change
-from sync.store.store import Store, Writing
+from sync.store.store import Store
+from sync.store.writing import Writing
 
 
 @dataclass(frozen=True, slots=True)

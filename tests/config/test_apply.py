@@ -46,7 +46,7 @@ def test_the_first_time_creates_and_the_second_changes_nothing(store: Store, put
     assert crm
     assert crm.secrets == {"private_key": PRIVATE_KEY.strip()}
     assert crm.settings["username"] == "mailspan@acme.example"
-    bob = store.mailbox("bob@acme.example")
+    bob = store.mailbox_by_address("bob@acme.example")
     assert bob
     assert (bob.crm_user, bob.status) == ("robert@acme.example", "new")
 
@@ -101,7 +101,7 @@ def test_a_mailbox_that_left_the_file_is_disabled_and_comes_back(store: Store, p
     without = GOOD[: GOOD.index("  - address: bob")]
     assert put(without) == ["disabled mailbox bob@acme.example (not in the file)"]
     assert put(without) == []
-    bob = store.mailbox("bob@acme.example")
+    bob = store.mailbox_by_address("bob@acme.example")
     assert bob
     assert bob.status == "disabled"
     assert put(GOOD) == ["mailbox bob@acme.example: enabled again"]
