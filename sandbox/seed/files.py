@@ -6,7 +6,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 
 def pdf(lines: Sequence[str]) -> bytes:
@@ -67,7 +67,8 @@ def docx(paragraphs: Sequence[str]) -> bytes:
         'ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
         f'<Override PartName="/word/document.xml" ContentType="{word}"/></Types>',
         "_rels/.rels": f'<Relationships xmlns="{office}/package/2006/relationships"><Relationship Id="r1" '
-        f'Type="{office}/officeDocument/2006/relationships/officeDocument" Target="word/document.xml"/></Relationships>',
+        f'Type="{office}/officeDocument/2006/relationships/officeDocument" Target="word/document.xml"/>'
+        "</Relationships>",
         "word/document.xml": f'<w:document xmlns:w="{office}/wordprocessingml/2006/main"><w:body>{body}</w:body>'
         "</w:document>"}
     out = io.BytesIO()
@@ -83,7 +84,7 @@ def calendar(method: str, uid: str, summary: str, start: datetime, end: datetime
              attendees: Sequence[tuple[str, str]]) -> str:
     """An iTIP object (RFC 5546) for one meeting; `attendees` are (address, participation status)."""
     def stamp(when: datetime) -> str:
-        return when.astimezone(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+        return when.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
 
     people = "".join(f"ATTENDEE;PARTSTAT={status};RSVP=TRUE:\r\n mailto:{address}\n" for address, status in attendees)
     return (f"BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:-//Northpeak seed//EN\nMETHOD:{method}\nBEGIN:VEVENT\nUID:{uid}\n"
@@ -102,6 +103,6 @@ def tnef(subject: str, name: str, data: bytes) -> bytes:
             + _tnef_attribute(1, 0x00089006, struct.pack("<I", 0x00010000))                  # attTnefVersion
             + _tnef_attribute(1, 0x00078008, b"IPM.Microsoft Mail.Note\0")                   # attMessageClass
             + _tnef_attribute(1, 0x00018004, subject.encode("ascii") + b"\0")                # attSubject
-            + _tnef_attribute(2, 0x00069002, struct.pack("<HIHH", 1, 0xFFFFFFFF, 0, 0) + b"\0\0\0\0")  # attAttachRenddata
+            + _tnef_attribute(2, 0x00069002, struct.pack("<HIHHI", 1, 0xFFFFFFFF, 0, 0, 0))  # attAttachRenddata
             + _tnef_attribute(2, 0x00018010, name.encode("ascii") + b"\0")                   # attAttachTitle
             + _tnef_attribute(2, 0x0006800F, data))                                          # attAttachData

@@ -9,13 +9,18 @@ import base64
 import hashlib
 import quopri
 import re
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 
 Headers = Sequence[tuple[str, str]]
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_ZONES = {"United Kingdom": (0, True), "Ireland": (0, True), "Portugal": (0, True), "Finland": (2, True),
+          "Greece": (2, True), "Bulgaria": (2, True), "Japan": (9, False), "United Arab Emirates": (4, False),
+          "United States": (-5, True), "Canada": (-6, False), "Chile": (-3, False), "Taiwan": (8, False)}
+_WINTER = datetime(2026, 10, 25, 1, tzinfo=UTC)
 _SPECIALS = re.compile(r'[()<>\[\]:;@\\,."]')
 
 
@@ -48,6 +53,12 @@ def at(text: str, hours: float = 1) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=timezone(timedelta(hours=hours)))
 
 
+def local(when: datetime, country: str) -> datetime:
+    """The same moment on the clocks of `country`; in 2026 summer time ends on 25 October in Europe."""
+    hours, summer = _ZONES.get(country, (1, True))
+    return when.astimezone(timezone(timedelta(hours=hours + (summer and when < _WINTER))))
+
+
 def encoded(text: str, charset: str = "utf-8") -> str:
     """`text` as RFC 2047 words, each of at most 75 characters and complete in itself."""
     if text.isascii():
@@ -59,6 +70,11 @@ def encoded(text: str, charset: str = "utf-8") -> str:
             chunk = ""
         chunk += letter
     return "\r\n ".join(f"=?{charset}?B?{base64.b64encode(w.encode(charset)).decode()}?=" for w in (*words, chunk))
+
+
+def folded(text: str) -> str:
+    """An ASCII header value in lines of at most 76 characters; other text as it is."""
+    return "\r\n ".join(textwrap.wrap(text, 70)) if text.isascii() and len(text) > 70 else text
 
 
 def q_encoded(text: str, charset: str = "iso-8859-1") -> str:

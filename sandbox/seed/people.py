@@ -27,11 +27,13 @@ class Person:
     client: str
     account: str = ""
     lang: str = "en"
+    country: str = "Sweden"
+    family_first: bool = False
 
     @property
     def name(self) -> str:
-        """The display name; an encoded or family-first name keeps its own order."""
-        return f"{self.first} {self.last}".strip()
+        """The display name, in the order of its country."""
+        return " ".join(filter(None, (self.last, self.first) if self.family_first else (self.first, self.last)))
 
     @property
     def box(self) -> tuple[str, str]:
@@ -68,7 +70,8 @@ def _person(account: dict[str, Any], line: str) -> Person:
         first, last = last, first
     return Person(key=f"{account['key']}_" + "_".join(short.replace("-", " ").split()), first=first, last=last,
                   email=email, title=title, company=account["name"], phone=account["phone"], client=account["client"],
-                  account=account["key"], lang=account.get("lang", "en"))
+                  account=account["key"], lang=account.get("lang", "en"), country=account["country"],
+                  family_first=extra == "family-first")
 
 
 @cache
@@ -97,7 +100,8 @@ def users() -> dict[str, Person]:
         first, _, last = user["name"].partition(" ")
         client = {"google": "gmail", "microsoft": "outlook"}[user["mail"]]
         found[user["key"]] = Person(key=user["key"], first=first, last=last, email=user["email"], title=user["title"],
-                                    company="Northpeak", phone=user["phone"], client=client)
+                                    company="Northpeak", phone=user["phone"], client=client,
+                                    country=user.get("country", "Sweden"))
     return found
 
 

@@ -18,10 +18,11 @@ def stories(named: Named) -> dict[str, dict[str, Any]]:
     for name, mail in sorted(named, key=lambda pair: pair[1].story):
         if not mail.story:
             continue
-        story = found.setdefault(mail.story, {"file": name, "files": [], "mailbox": next(iter(mail.boxes), mail.arrives),
-                                              "mailboxes": [], "message_ids": [], "subject": mail.subject})
+        boxes = list(mail.boxes) or [mail.arrives]
+        story = found.setdefault(mail.story, {"file": name, "files": [], "mailbox": boxes[0], "mailboxes": [],
+                                              "message_ids": [], "subject": mail.subject})
         story["files"].append(name)
-        story["mailboxes"] += [box for box in (mail.boxes or [mail.arrives]) if box not in story["mailboxes"]]
+        story["mailboxes"] += [box for box in boxes if box not in story["mailboxes"]]
         story["message_ids"].append(mail.message_id)
     return found
 

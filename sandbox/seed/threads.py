@@ -7,13 +7,21 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sandbox.seed import files, mime
-from sandbox.seed.letters import Box, Mail, REPLY_PREFIX, compose, letter_text
+from sandbox.seed.letters import REPLY_PREFIX, Box, Mail, compose, letter_text
 from sandbox.seed.people import Person, accounts, staff, table, users
 
 Script = dict[str, Any]
 SCRIPT_FILES = ("scripts_sales", "scripts_service", "scripts_office")
 OPENING = mime.at("2026-09-21 08:00")
 CLOSING = mime.at("2026-11-20 17:00")
+NORDIC = dict.fromkeys(("Sweden", "Norway", "Denmark", "Finland"), "Customers/Nordic")
+TIDY: dict[str, dict[str, str]] = {
+    "anna@northpeak.example": {**NORDIC, "Germany": "Customers/DACH", "Switzerland": "Customers/DACH"},
+    "ben@northpeak.example": {"United Kingdom": "Customers/UK", "Ireland": "Customers/UK"},
+    "maria@northpeak.example": {"": "Support"}, "erik@northpeak.example": {"": "Customers"},
+    "priya@northpeak.example": {"": "Key accounts"}, "tom@northpeak.example": {"": "Service reports"}}
+KEEPSAKES = {"erik@northpeak.example": ["Key customer"], "priya@northpeak.example": ["Waiting"],
+             "tom@northpeak.example": ["On site"]}
 FREE_MAIL = ("gmail.com", "outlook.com", "hotmail.com", "yahoo.com", "gmx.de")
 
 
@@ -64,7 +72,8 @@ def _parameters(script: Script, account: str, cast: dict[str, Person], when: dat
             "total": f"{total:,}", "discount": discount, "net": f"{total * (100 - discount) // 100:,}",
             "ref": f"Q-26-{1000 + number % 900}", "order": f"SO-{118000 + number % 1900}",
             "invoice": f"INV-26{4000 + number % 5000}", "serial": f"NP{number % 900000 + 100000}",
-            "week": when.isocalendar().week + 4 + number % 3, "day": f"{visit:%A} {visit.day} {visit:%B}",
+            "week": when.isocalendar().week + 4 + number % 3, "this_week": when.isocalendar().week,
+            "day": f"{visit:%A} {visit.day} {visit:%B}",
             "hour": ("09:00", "10:30", "13:00", "14:30")[number % 4], "few": 2 + number % 4,
             "company": accounts()[account]["name"], "city": accounts()[account]["city"],
             "c": cast["c"].first, "c2": cast["c2"].first, "u": cast["u"].first, "u2": cast["u2"].first}
@@ -84,10 +93,12 @@ def attachment(kind: str, values: dict[str, Any]) -> mime.Part:
     return mime.file(f"{title.replace(' ', '_')}.pdf", "application/pdf", files.pdf((title, "", *lines)))
 
 
-def _recipients(turn: Script, cast: dict[str, Person], author: Person, last: Mail | None) -> tuple[list[Box], list[Box]]:
+def _recipients(turn: Script, cast: dict[str, Person], author: Person,
+                last: Mail | None) -> tuple[list[Box], list[Box]]:
     """Whom a turn goes to: those it names, or everybody on the mail before (reply to all)."""
     def boxes(keys: Sequence[str]) -> list[Box]:
-        return [cast[k].box if k in cast else ("", k) for k in keys]
+        known = users() | cast
+        return [known[k].box if k in known else ("", k) for k in keys]
 
     if "to" in turn:
         to, cc = boxes(turn["to"]), boxes(turn.get("cc", ()))
@@ -108,7 +119,8 @@ def play(script: Script, account: str, start: datetime, seed: str) -> Iterator[M
     for number, turn in enumerate(script["turns"]):
         author = cast[turn["from"]]
         if number:
-            when = office_hours(when + timedelta(hours=turn.get("after", 20), minutes=int(mime.digest(seed, number)[:2], 16)))
+            pause = timedelta(hours=turn.get("after", 20), minutes=int(mime.digest(seed, number)[:2], 16))
+            when = office_hours(when + pause)
         to, cc = _recipients(turn, cast, author, last)
         if "subject" in turn:
             line, last = turn["subject"].format(**values), last if turn.get("quote", True) else None
@@ -119,20 +131,45 @@ def play(script: Script, account: str, start: datetime, seed: str) -> Iterator[M
         last = compose(author, to, cc, line, when, text, reply_to=last, lang=lang,
                        files=[attachment(kind, values) for kind in turn.get("attach", ())],
                        with_logo=author.key == "erik" or author.account == "kestrel")
-        yield replace(last, cases=tuple(turn.get("cases", ())) + (("signature_logo",) if b"cid:logo" in last.raw else ()))
+        shown = (*turn.get("cases", ()), *(("signature_logo",) if b"cid:logo" in last.raw else ()))
+        yield replace(last, cases=shown, boxes=filed(last.boxes, accounts()[account]["country"]))
+
+
+def filed(boxes: dict[str, dict[str, Any]], country: str) -> dict[str, dict[str, Any]]:
+    """The places of a customer's mail after its owner has tidied up: archived mail gets a label or a folder."""
+    found = {}
+    for box, place in boxes.items():
+        label = TIDY.get(box, {}).get(country) or TIDY.get(box, {}).get("")
+        archived = place.get("labels") in ([], ["STARRED"]) or place.get("folder") == "Archive"
+        if not label or not archived:
+            found[box] = place
+        elif "folder" in place:
+            found[box] = {**place, "folder": label, "categories": KEEPSAKES[box]}
+        else:
+            found[box] = {"labels": [*place["labels"], label]}
+    return found
+
+
+def _start(script: Script, number: int, count: int) -> datetime:
+    """When the `number`th of `count` conversations begins: evenly over the sixty days, or in the script's `window`."""
+    if "window" in script:
+        return mime.at(script["window"]) + timedelta(hours=number % 40)
+    hours = sum(turn.get("after", 20) for turn in script["turns"][1:]) * 2 + 72
+    room = (CLOSING - OPENING) - timedelta(hours=hours)
+    return OPENING + room * ((number * 37 % count) / count) + timedelta(minutes=number * 17 % 540)
 
 
 def conversations() -> Iterator[list[Mail]]:
-    """Every script at several accounts, spread over the sixty days."""
+    """Every script at several accounts, never twice at the same one, spread over the sixty days."""
     played: dict[str, int] = {}
-    everything = [(script, turn) for turn in range(4) for script in scripts() if turn < script.get("times", 3)]
+    met: set[tuple[str, str]] = set()
+    everything = [(script, turn) for turn in range(4) for script in scripts() if turn < script.get("times", 2)]
     for number, (script, turn) in enumerate(everything):
-        hours = sum(t.get("after", 20) for t in script["turns"][1:]) * 2 + 72
-        room = (CLOSING - OPENING) - timedelta(hours=hours)
-        start = OPENING + room * ((number * 37 % len(everything)) / len(everything)) + timedelta(minutes=number * 17 % 540)
-        choice = min(_castable(script), key=lambda key: (played.get(key, 0), mime.digest(script["key"], key)))
+        fresh = [key for key in _castable(script) if (script["key"], key) not in met]
+        choice = min(fresh, key=lambda key: (played.get(key, 0), mime.digest(script["key"], key)))
+        met.add((script["key"], choice))
         played[choice] = played.get(choice, 0) + 1
-        mails = list(play(script, choice, start, f"{script['key']}-{turn}"))
+        mails = list(play(script, choice, _start(script, number, len(everything)), f"{script['key']}-{turn}"))
         if mails[-1].when > CLOSING:
             raise ValueError(f"{script['key']} at {choice} ends on {mails[-1].when}")
         yield mails
