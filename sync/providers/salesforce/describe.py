@@ -1,4 +1,4 @@
-"""What an organisation can do, from its own description: one batch call, kept for twelve hours per user.
+"""What an organisation can do, from its own description: one call, kept for twelve hours per user.
 
 Field-level security makes the description differ from user to user (providers.md 5.1).
 """
@@ -14,6 +14,7 @@ from typing import Any
 
 from sync.errors import Busy, RemoteError
 from sync.model import Abilities
+from sync.providers.salesforce import soql
 from sync.providers.salesforce.auth import VENDOR
 from sync.providers.salesforce.http import Client, Fault, error_for, faults
 
@@ -127,30 +128,30 @@ SHARED = Descriptions()
 
 
 def fetch(client: Client) -> Description:
-    """One call. Raises like `Client.call`; an object that the user does not see is left out."""
-    paths = [f"v{client.version}/sobjects/{name}/describe" for name in OBJECTS]
-    requests = [{"method": "GET", "url": path} for path in (*paths, _query_path(client))]
-    answer = client.call("describe", "composite/batch", {"batchRequests": requests})
-    results = answer["results"] if isinstance(answer, dict) else []
-    if len(results) != len(requests):
+    """One call: a composite counts once, where a batch counts every part. Raises like `Client.call`; an object that the
+    user does not see is left out."""
+    paths = {name: f"{client.root}/sobjects/{name}/describe" for name in OBJECTS}
+    requests = [
+        {"method": "GET", "url": path, "referenceId": name}
+        for name, path in {**paths, "TaskStatus": soql.url(client.root, STATUSES)}.items()
+    ]
+    answer = client.call("describe", "composite", {"allOrNone": False, "compositeRequest": requests})
+    parts = {part["referenceId"]: part for part in (answer or {}).get("compositeResponse", ())}
+    if len(parts) != len(requests):
         raise Busy("an incomplete answer", vendor=VENDOR, operation="describe")
     objects = {}
-    for name, result in zip(OBJECTS, results, strict=False):
-        if result["statusCode"] == 200:
-            objects[name] = _sobject(name, result["result"])
-        elif result["statusCode"] not in (403, 404):
-            raise _error(result)
-    statuses = results[-1]["result"]["records"] if results[-1]["statusCode"] == 200 else []
-    return Description(objects, **_statuses(statuses))
+    for name in OBJECTS:
+        if parts[name]["httpStatusCode"] == 200:
+            objects[name] = _sobject(name, parts[name]["body"])
+        elif parts[name]["httpStatusCode"] not in (403, 404):
+            raise _error(parts[name])
+    status = parts["TaskStatus"]
+    return Description(objects, **_statuses(status["body"]["records"] if status["httpStatusCode"] == 200 else []))
 
 
-def _query_path(client: Client) -> str:
-    return f"v{client.version}/query?q={STATUSES.replace(' ', '+').replace(',', '%2C')}"
-
-
-def _error(result: Mapping[str, Any]) -> RemoteError:
-    status = int(result["statusCode"])
-    fault = next(iter(faults(result.get("result"))), Fault(f"HTTP_{status}"))
+def _error(part: Mapping[str, Any]) -> RemoteError:
+    status = int(part["httpStatusCode"])
+    fault = next(iter(faults(part.get("body"))), Fault(f"HTTP_{status}"))
     if status >= 500:
         return Busy(fault.code, retry_after=30.0, vendor=VENDOR, operation="describe", status=status)
     return error_for(fault, "describe", status)

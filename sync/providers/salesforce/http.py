@@ -63,7 +63,7 @@ class Fault:
 
 
 def faults(body: Any) -> tuple[Fault, ...]:
-    """The errors of an answer's body; empty when it has none. Batch answers have one object instead of a list."""
+    """The errors of an answer's body; empty when it has none."""
     items = body if isinstance(body, list) else [body]
     return tuple(
         Fault(
