@@ -23,6 +23,7 @@ from typing import Literal
 
 from sync.core import text
 from sync.core.cut import shorten
+from sync.core.markup import tidy, to_text
 from sync.core.matching import MAX_ADDRESSES, Matching
 from sync.core.replies import newest_part
 from sync.model import Abilities, Attachment, Entry, Filed, Message, Participant, RecordRef, Relation
@@ -186,7 +187,7 @@ def _body(message: Message, policy: Policy, kind: str, left_out: Sequence[str]) 
     mime = message.mime
     plain, html = "", ""
     if policy.body != "headers_only":
-        plain = text.tidy(mime.text) if mime.text.strip() else text.from_html(mime.html)
+        plain = tidy(mime.text) if mime.text.strip() else to_text(mime.html)
         html = mime.html if policy.body == "full" and kind == "email" else ""
     if policy.body == "newest_part":
         plain = newest_part(plain)

@@ -87,7 +87,10 @@ def _people(value: str, budget: Budget) -> Iterator[tuple[str, str]]:
     found = 0
     for name, raw in _pairs(value, budget):
         email = normalise(raw) or normalise(decode_words(raw, budget))
-        shown = charsets.printable(decode_words(name, budget), 200).strip("'\" ")
+        shown = decode_words(name, budget)
+        if "=?" in shown:  # encoded twice
+            shown = decode_words(shown, budget)
+        shown = charsets.printable(shown, 200).strip("'\" ")
         if email is None:
             if raw and "@" not in raw and not name and len(raw) < 60:
                 loose = charsets.printable(decode_words(raw, budget), 60)

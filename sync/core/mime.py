@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sync.core import charsets, headers, text
+from sync.core import charsets, headers, markup, text
 from sync.core.addresses import normalise
 from sync.core.structure import Budget, Part, read
 from sync.model import Attachment, MessageKind, Parsed, Participant
@@ -72,7 +72,7 @@ def parse(raw: bytes) -> Parsed:
     found = _Found(budget)
     _walk(root, found)
     plain, html = _body(found.blocks)
-    attachments = _attachments(found, html)
+    attachments = _attachments(found, plain, html)
     people = headers.participants(root, budget)
     kind = _kind(root, found, people)
     people = _with_about(root, found, people, kind)
@@ -147,19 +147,25 @@ def _is_body(part: Part, *, related: bool) -> bool:
 
 
 def _alternative(part: Part, found: _Found) -> None:
-    """One block: its best text and its best HTML; attachments inside of it are kept."""
-    inner = _Found(found.budget)
+    """One block: the first plain text and the last, richest HTML. An alternative of several parts (HTML, a file, HTML)
+    counts as a whole; files inside of it are kept."""
+    plain: list[str] = []
+    html: list[str] = []
     for child in part.children:
+        inner = _Found(found.budget)
         _walk(child, inner)
-    plain = [content for content, _ in inner.blocks if content.strip()]
-    html = [content for _, content in inner.blocks if content.strip()]
-    if plain or html:
-        found.blocks.append((plain[0] if plain else "", html[-1] if html else ""))
+        content, page = _body(inner.blocks)
+        if page:
+            html.append(page)
+        elif content:
+            plain.append(content)
+        found.loose += inner.loose
+        found.kinds |= inner.kinds
+        found.about += inner.about
     if len(plain) > 1 or len(html) > 1:
         found.budget.note("several alternatives of one kind")
-    found.loose += inner.loose
-    found.kinds |= inner.kinds
-    found.about += inner.about
+    if plain or html:
+        found.blocks.append((plain[0] if plain else "", html[-1] if html else ""))
 
 
 def _text_of(part: Part, budget: Budget) -> str:
@@ -172,7 +178,7 @@ def _text_of(part: Part, budget: Budget) -> str:
     if not sure:
         budget.note("body in an unknown or wrong charset")
     if part.content_type in ("text/enriched", "text/richtext"):
-        return text.from_html(content)
+        return markup.to_text(content)
     if part.content_type == "text/plain" and part.parameter("content-type", "format").lower() == "flowed":
         return text.unflow(content, delete_space=part.parameter("content-type", "delsp").lower() == "yes")
     return content
@@ -186,7 +192,7 @@ def _body(blocks: list[tuple[str, str]]) -> tuple[str, str]:
         return shown[0]
     any_plain = any(plain.strip() for plain, _ in shown)
     any_html = any(html.strip() for _, html in shown)
-    texts = [plain if plain.strip() else text.from_html(html) for plain, html in shown] if any_plain else []
+    texts = [plain if plain.strip() else markup.to_text(html) for plain, html in shown] if any_plain else []
     pages = [html if html.strip() else f"<pre>{entities.escape(plain)}</pre>" for plain, html in shown]
     return "\n\n".join(texts), "\n".join(pages) if any_html else ""
 
@@ -209,7 +215,8 @@ def _name(part: Part, number: int, content: bytes, budget: Budget) -> str:
     return name or f"attachment-{number}" + _EXTENSIONS.get(part.content_type, ".bin")
 
 
-def _attachments(found: _Found, html: str) -> tuple[Attachment, ...]:
+def _attachments(found: _Found, plain: str, html: str) -> tuple[Attachment, ...]:
+    has_body = bool(plain.strip() or html.strip())  # a mail that is nothing but an image is not its own signature
     shown = {cid.lower() for cid in _CID.findall(html)}
     out: list[Attachment] = []
     seen: set[tuple[str, bytes]] = set()
@@ -225,7 +232,8 @@ def _attachments(found: _Found, html: str) -> tuple[Attachment, ...]:
             continue  # an invitation comes twice: as an alternative and as a file
         seen.add(key)
         name = _name(part, number, content, found.budget)
-        out.append(Attachment(name, kind, content, _inline(part, related, shown, len(content), bool(html))))
+        inline = has_body and _inline(part, related, shown, len(content), bool(html))
+        out.append(Attachment(name, kind, content, inline))
     return tuple(out)
 
 

@@ -125,13 +125,17 @@ _DECODERS = {
 }
 
 
-def split_headers(raw: bytes, budget: Budget) -> tuple[list[tuple[str, bytes]], bytes]:
+def split_headers(raw: bytes, budget: Budget, *, whole: bool = True) -> tuple[list[tuple[str, bytes]], bytes]:
     """Header fields (lower-case name, raw value unfolded) and the body.
 
+    A part that begins with a blank line has no header; a `whole` mail always has one, so there blank lines are noise.
     A line that is no field continues the one before it if more fields follow (a badly folded header), else the body
     begins there.
     """
-    raw = raw.lstrip(b"\r\n")
+    if whole:
+        raw = raw.lstrip(b"\r\n")
+    elif raw.startswith((b"\n", b"\r")):
+        return [], raw[2:] if raw.startswith(b"\r\n") else raw[1:]
     end = _BLANK.search(raw, 0, MAX_HEADER_BYTES)
     if end:
         block, body = raw[: end.start()], raw[end.end() :]
@@ -205,7 +209,7 @@ def _guess_boundary(body: bytes) -> bytes:
 def read(raw: bytes, budget: Budget, *, default: str = "text/plain", parent: str = "", depth: int = 0) -> Part:
     """The tree of parts of a mail or of one part of it."""
     budget.parts -= 1
-    fields, body = split_headers(raw, budget)
+    fields, body = split_headers(raw, budget, whole=depth == 0)
     hint = next((value for name, value in fields if name == "content-type"), b"")
     charset = re.search(rb"charset=\"?([A-Za-z0-9_-]+)", hint, re.IGNORECASE)
     headers = tuple((name, _header_text(value, charset[1] if charset else b"", budget)) for name, value in fields)
