@@ -12,6 +12,7 @@ import pytest
 from sync.errors import Busy, Conflict, CursorExpired, Denied, Missing
 from sync.model import LabelMap, LabelTree, Mark, Message, Node, Seen, Target
 from sync.ports import MailProvider
+from tests.contracts.gmail_world import GmailWorld
 from tests.contracts.mail_world import CountingMeter, MailWorld, State, UserMailbox, mail
 from tests.contracts.memory_mail import MemoryWorld
 
@@ -35,10 +36,15 @@ PATHS = {
 }
 
 
-@pytest.fixture(params=["memory"])
-def world(request: pytest.FixtureRequest) -> MailWorld:
+@pytest.fixture(params=["memory", "gmail"])
+def world(request: pytest.FixtureRequest) -> Iterator[MailWorld]:
     """A mail system per adapter."""
-    return MemoryWorld()
+    if request.param == "memory":
+        yield MemoryWorld()
+        return
+    gmail = GmailWorld(request.getfixturevalue("sandbox"))
+    yield gmail
+    gmail.close()
 
 
 @pytest.fixture

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import google_auth_httplib2
-import httplib2
 from google.oauth2 import service_account
 from google.oauth2.credentials import Credentials
 
 from sync.errors import Denied
 from sync.providers.google.errors import VENDOR
+from sync.providers.google.http import Http
 
 TOKEN_URL = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address, not a secret
 MAIL_SCOPES = (
@@ -91,7 +91,8 @@ class Grants:
             raise Denied(detail, vendor=VENDOR) from error
         return account.with_subject(address)
 
-    def _plain(self) -> httplib2.Http:
+    def _plain(self) -> Http:
         if not hasattr(self._local, "http"):
-            self._local.http = httplib2.Http(timeout=self._secrets.timeout, ca_certs=self._secrets.ca_file)
-        return self._local.http
+            self._local.http = Http(timeout=self._secrets.timeout, ca_certs=self._secrets.ca_file)
+        plain: Http = self._local.http
+        return plain

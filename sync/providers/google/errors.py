@@ -3,7 +3,7 @@
 | answer | error |
 |---|---|
 | 429; 403 for a rate reason | Busy |
-| 408, 5xx, no answer | Busy; `unknown` when the call must not be repeated blindly |
+| 408, 5xx, no answer, a 404 that is not Google's | Busy; `unknown` when the call must not be repeated blindly |
 | 401 after a refresh, other 403, 400 failedPrecondition, a refused token request | Denied, with what to do |
 | 404, 410 | Missing |
 | 409, 412 | Conflict |
@@ -65,7 +65,12 @@ class Refusal:
     @property
     def passing(self) -> bool:
         """Whether the same call may succeed later."""
-        return self.limited or self.status == 408 or self.status >= 500
+        return self.limited or self.status == 408 or self.status >= 500 or self.foreign
+
+    @property
+    def foreign(self) -> bool:
+        """Whether a proxy or a wrong address answered: Google's own 404 names a reason."""
+        return self.status in (404, 410) and not self.reason
 
 
 def read(error: HttpError) -> Refusal:
@@ -121,7 +126,8 @@ def to_error(refusal: Refusal, operation: str, *, hint: float, repeatable: bool 
     if refusal.passing:
         wait = refusal.wait if refusal.wait is not None else LONGEST_WAIT if reason in DAILY else hint
         unknown = not repeatable and not refusal.limited
-        return Busy(reason or "temporarily refused", retry_after=wait, unknown=unknown, **where)
+        detail = reason or ("not Google's answer" if refusal.foreign else "temporarily refused")
+        return Busy(detail, retry_after=wait, unknown=unknown, **where)
     if status == 401:
         return Denied("the access token is refused even after a refresh: connect the mailbox again", **where)
     if status == 403 or reason == "failedPrecondition":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import random
+import select
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -35,6 +36,31 @@ TROUBLE = (
 )
 
 
+class _Connection(httplib2.HTTPSConnectionWithTimeout):  # type: ignore[misc]
+    """A kept connection that sends nothing twice. httplib2 repeats any request, writes too, whose connection ended
+    without an answer, in case it was closed while idle; so we look whether it was before we send."""
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        if self.sock is not None and select.select([self.sock], [], [], 0)[0]:
+            self.close()  # readable before a request: the other side has closed it
+        super().request(*args, **kwargs)
+
+    def getresponse(self) -> http.client.HTTPResponse:
+        try:
+            response: http.client.HTTPResponse = super().getresponse()
+        except http.client.BadStatusLine as error:
+            raise ConnectionResetError("the connection ended without an answer") from error
+        return response
+
+
+class Http(httplib2.Http):  # type: ignore[misc]
+    """httplib2 over TLS only, with connections that send nothing twice. For one thread."""
+
+    def request(self, uri: str, *args: Any, **kwargs: Any) -> Any:
+        kwargs["connection_type"] = _Connection
+        return super().request(uri, *args, **kwargs)
+
+
 @lru_cache(maxsize=16)
 def service(root_url: str = ROOT_URL, name: str = "gmail", version: str = "v1") -> Any:
     """The request builder of an API below `root_url`, from the library's bundled description: batch and uploads move
@@ -44,7 +70,7 @@ def service(root_url: str = ROOT_URL, name: str = "gmail", version: str = "v1") 
     root = root_url.rstrip("/") + "/"
     document.update(rootUrl=root, baseUrl=root + document["servicePath"])
     document.pop("mtlsRootUrl", None)
-    return build_from_document(document, http=httplib2.Http())
+    return build_from_document(document, http=Http())
 
 
 @dataclass(frozen=True, slots=True)
