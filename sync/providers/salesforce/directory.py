@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal
 
+from sync.core.names import company_key
 from sync.model import Account, Directory, Filed, Person, Question, RecordRef, Sent
 from sync.providers.salesforce import soql
 from sync.providers.salesforce.describe import KINDS, Description
-from sync.providers.salesforce.domains import ascii_domain, email_domain, host, registrable, related, spellings
+from sync.providers.salesforce.domains import below, email_domain, host, spellings
 from sync.providers.salesforce.values import identifier, kind_of, message_id_of, subject
 
 Row = Mapping[str, Any]
@@ -114,7 +115,7 @@ class Plan:
         if key.by == "domain":
             found = [soql.like("Email", "%", domain) for domain in spellings(key.value)]
             return f"(AccountId != null AND {soql.either(found)})"
-        site = [soql.like("Website", "%", domain, "%") for domain in spellings(registrable(key.value))]
+        site = [soql.like("Website", "%", domain, "%") for domain in spellings(key.value)]
         mail = [soql.like(field, "%", domain) for field in self._fields[name] for domain in spellings(key.value)]
         return soql.either([*site, *mail])
 
@@ -137,7 +138,7 @@ class Plan:
         sent = sorted(self.question.sent, key=lambda one: one.message_id)
         columns = ["Id", "Subject", "Description", "CreatedDate", "OwnerId", "WhoId", "WhatId"]
         if self._description.shared_activities:
-            columns.append("(SELECT RelationId FROM TaskWhoRelations)")
+            columns.append("(SELECT RelationId FROM TaskRelations)")
 
         def build(some: Sequence[Sent]) -> str:
             since = soql.moment(min(one.since for one in some) - MARGIN)
@@ -171,7 +172,7 @@ class Plan:
     def _answer_companies(self, accounts: Sequence[Row]) -> dict[str, tuple[Account, ...]]:
         found: dict[str, dict[str, Account]] = {name: {} for name in self.question.companies}
         for row in _ordered(accounts):
-            name = (row.get("Name") or "").strip().lower()
+            name = company_key(row.get("Name") or "")
             if name in found:
                 found[name].setdefault(row["Id"], Account(RecordRef("account", row["Id"]), row["Name"], "name"))
         return {name: tuple(records.values()) for name, records in found.items()}
@@ -179,13 +180,12 @@ class Plan:
     def _answer_domains(self, rows: Rows, by_contacts: Mapping[str, Sequence[Row]]) -> dict[str, tuple[Account, ...]]:
         out = {}
         for domain in self.question.domains:
-            plain = ascii_domain(domain)
-            website = [row for row in rows.get("Account", ()) if related(host(row.get("Website") or ""), plain)]
-            email = [row for row in rows.get("Account", ()) if self._mails_from(row, self._fields["Account"], plain)]
+            website = [row for row in rows.get("Account", ()) if below(host(row.get("Website") or ""), domain)]
+            email = [row for row in rows.get("Account", ()) if self._mails_from(row, self._fields["Account"], domain)]
             email += [
                 {"Id": row["AccountId"], **row["Account"]}
                 for row in rows.get("Contact", ())
-                if row.get("AccountId") and row.get("Account") and self._mails_from(row, ("Email",), plain)
+                if row.get("AccountId") and row.get("Account") and self._mails_from(row, ("Email",), domain)
             ]
             email += by_contacts.get(domain, ())
             sites = {row["Id"] for row in website}
@@ -198,8 +198,7 @@ class Plan:
 
     @staticmethod
     def _mails_from(row: Row, fields: Iterable[str], domain: str) -> bool:
-        hosts = [email_domain(row.get(field) or "") for field in fields]
-        return any(host == domain or host.endswith(f".{domain}") for host in hosts)
+        return any(below(email_domain(row.get(field) or ""), domain) for field in fields)
 
     def _answer_filed(self, rows: Rows) -> dict[str, Filed]:
         sent = {one.message_id for one in self.question.sent}
@@ -216,9 +215,7 @@ class Plan:
             key = wanted.get(message_id_of(row.get("Description") or ""))
             if key is None or key not in sent or key in mails:
                 continue
-            people = _refs(
-                [*_children(row, "TaskWhoRelations"), row.get("WhoId"), row.get("WhatId"), row.get("OwnerId")]
-            )
+            people = _refs([*_children(row, "TaskRelations"), row.get("WhoId"), row.get("WhatId"), row.get("OwnerId")])
             known = out.get(key)  # one mail may have several tasks: the oldest is the activity
             record = known.record if known else RecordRef("task", row["Id"])
             out[key] = Filed(record, people | known.people if known else people)

@@ -1,31 +1,15 @@
-"""Hosts of web sites and domains of addresses, in one form: lower case, ASCII, without `www.`."""
+"""Hosts of web sites and domains of addresses, in one form: ASCII, lower case."""
 
 from __future__ import annotations
 
-from functools import lru_cache
 from urllib.parse import urlsplit
 
-import idna
-from publicsuffixlist import PublicSuffixList
-
-
-def ascii_domain(domain: str) -> str:
-    """The domain as DNS has it (`müller.example` -> `xn--mller-kva.example`); as given when it is none."""
-    plain = domain.strip().strip(".").lower()
-    try:
-        return idna.encode(plain, uts46=True).decode("ascii")
-    except idna.IDNAError:
-        return plain
+from sync.core.addresses import ascii_domain, readable
 
 
 def spellings(domain: str) -> tuple[str, ...]:
-    """The domain in ASCII and, where it differs, as people write it."""
-    plain = ascii_domain(domain)
-    try:
-        written = idna.decode(plain)
-    except idna.IDNAError:
-        written = plain
-    return (plain,) if written == plain else (plain, written)
+    """The domain in ASCII and, where it differs, as people write it: a CRM may hold either."""
+    return tuple(dict.fromkeys((domain, readable(domain))))
 
 
 def host(website: str) -> str:
@@ -35,31 +19,15 @@ def host(website: str) -> str:
         found = urlsplit(text if "//" in text else f"//{text}").hostname or ""
     except ValueError:
         return ""
-    return ascii_domain(found).removeprefix("www.") if "." in found else ""
+    return ascii_domain(found) or ""
 
 
 def email_domain(address: str) -> str:
-    return ascii_domain(address.rpartition("@")[2])
+    """The domain of an address; "" when it has none."""
+    return ascii_domain(address.rpartition("@")[2]) or ""
 
 
-@lru_cache(maxsize=1)
-def _suffixes() -> PublicSuffixList:
-    return PublicSuffixList()
-
-
-def registrable(domain: str) -> str:
-    """The part that somebody registered (`shop.acme.co.uk` -> `acme.co.uk`); the domain itself when it is a public
-    suffix."""
-    plain = ascii_domain(domain)
-    return str(_suffixes().privatesuffix(plain) or plain)
-
-
-def related(one: str, other: str) -> bool:
-    """Whether two hosts are the same or one lies below the other, within what was registered: `www.acme.example` and
-    `acme.example` are, `notacme.example` and `acme.example` are not, nor is anything related to `co.uk`."""
-    if not one or not other:
-        return False
-    if one == other:
-        return True
-    upper, lower = sorted((one, other), key=len)
-    return lower.endswith(f".{upper}") and upper.endswith(registrable(lower))
+def below(found: str, domain: str) -> bool:
+    """Whether a host is the domain or lies below it: `www.acme.example` is below `acme.example`, `notacme.example` is
+    not."""
+    return found == domain or found.endswith(f".{domain}")

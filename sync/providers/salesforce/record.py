@@ -20,7 +20,6 @@ from sync.providers.salesforce.describe import Description
 from sync.providers.salesforce.graph import Draft, Fixes, Graph
 from sync.providers.salesforce.values import (
     clean,
-    cut,
     identifier,
     message_id_line,
     one_line,
@@ -31,7 +30,7 @@ from sync.providers.salesforce.values import (
 PERSONS = frozenset({"contact", "lead", "user"})
 TASK_PERSONS = frozenset({"contact", "lead"})
 CONTACTS_PER_TASK = 50
-ADDRESSES_SHOWN = 4000  # characters of one header line in a task's text
+ADDRESS_LENGTH = 4000  # characters of ToAddress, CcAddress and BccAddress
 RELATION_TYPES = {
     "from": "FromAddress",
     "to": "ToAddress",
@@ -125,7 +124,7 @@ def _recipients(draft: Draft, relations: Sequence[Relation]) -> dict[str, Any]:
     for role, ids, addresses in LISTS:
         some = [one for one in relations if one.role == role]
         out[ids] = list(dict.fromkeys(draft.link(one.record) for one in some if one.record))
-        text, left = _joined([one.email for one in some if one.record is None], ADDRESSES_SHOWN)
+        text, left = _joined([one.email for one in some if one.record is None], ADDRESS_LENGTH)
         out[addresses] = text
         if left:
             draft.notes.append(f"{left} addresses left out of {addresses}")
@@ -227,17 +226,9 @@ def _groups(draft: Draft, people: Sequence[RecordRef]) -> list[list[RecordRef]]:
 
 
 def _description(entry: Entry) -> str:
-    """A header, so that the task can be read without the mail, and found again by its Message-ID; then the text."""
-    lines = [f"From: {_names(entry, 'from')}", f"Date: {entry.date.astimezone(UTC):%Y-%m-%d %H:%M} UTC"]
-    lines += [f"{label}: {_names(entry, role)}" for label, role in (("To", "to"), ("Cc", "cc"), ("Bcc", "bcc"))]
-    shown = [line for line in lines if not line.endswith(": ")]
-    return "\n".join([*shown, message_id_line(entry.message_id), "", clean(entry.text)])
-
-
-def _names(entry: Entry, role: str) -> str:
-    some = [one for one in entry.relations if one.role == role and one.email]
-    text, left = _joined([_name(one) for one in dict.fromkeys(some)], ADDRESSES_SHOWN)
-    return f"{text} and {left} more" if left else text
+    """The lines by which the task is found again and dated, then the text, which names the people itself."""
+    date = f"Date: {entry.date.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    return "\n".join([message_id_line(entry.message_id), date, clean(entry.text)])
 
 
 # --- both
@@ -274,11 +265,6 @@ def _date(draft: Draft) -> str:
 def _is(relation: Relation) -> RecordRef:
     assert relation.record is not None, "asked only of relations with a record"
     return relation.record
-
-
-def _name(relation: Relation) -> str:
-    name = one_line(relation.name)
-    return f"{cut(name, 100)} <{relation.email}>" if name else relation.email
 
 
 def _joined(parts: Sequence[str], length: int) -> tuple[str, int]:
