@@ -166,7 +166,8 @@ def programs(config: Settings, workers: int) -> list[Program]:
         path = embedded.prepare(config.data_dir)
         environ["MAILSPAN_REDIS_URL"] = embedded.url(config.data_dir)
         ready = functools.partial(embedded.answers, path)
-        found.append(Program("valkey", embedded.command(config.data_dir), ready=ready))
+        hint = f"see {embedded.log_path(config.data_dir)}"
+        found.append(Program("valkey", embedded.command(config.data_dir), ready=ready, hint=hint))
     names = [(f"worker-{number}", ("worker", "-n", "1")) for number in range(1, workers + 1)]
     for name, arguments in [*names, ("ticker", ("ticker",))]:
         found.append(_self(name, *arguments, environ=environ))
@@ -193,11 +194,10 @@ def status(as_json: bool) -> None:
 @refusals
 def explain(message_id: str, as_json: bool) -> None:
     """The whole decision about the mail with MESSAGE_ID: each address, the rule, the records, the calls."""
-    app = wiring.App(settings.load())
-    try:
-        found = report.explain(app, message_id)
-    finally:
-        app.close()
+    config = settings.load()
+    app = functools.cache(lambda: wiring.App(config))  # needs Redis, which the stored part of the answer does not
+    with opened(config) as store:
+        found = report.explain(store, lambda mailbox_id: app().ports(mailbox_id), message_id)
     _print(found, as_json, report.show_explanation)
     if not found["filings"]:
         sys.exit(1)

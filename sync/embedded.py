@@ -27,6 +27,11 @@ def socket_path(data_dir: Path) -> Path:
     return data_dir / "valkey" / "valkey.sock"
 
 
+def log_path(data_dir: Path) -> Path:
+    """What the embedded server says."""
+    return data_dir / "valkey" / "valkey.log"
+
+
 def find(data_dir: Path) -> str | None:
     """The URL of the embedded server that runs for this data directory, or None."""
     return url(data_dir) if answers(socket_path(data_dir)) else None
@@ -39,10 +44,11 @@ def serve(data_dir: Path) -> Iterator[str]:
     Raises `ConfigError` as `prepare` does, and when it does not start.
     """
     path = prepare(data_dir)
-    with open(path.parent / "valkey.log", "wb") as log:
-        process = subprocess.Popen(leashed(command(data_dir)), stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+    log = log_path(data_dir)
+    with log.open("wb") as output:
+        process = subprocess.Popen(leashed(command(data_dir)), stdin=subprocess.DEVNULL, stdout=output, stderr=output)
     try:
-        _wait_until_ready(process, path)
+        _wait_until_ready(process, path, log)
         yield url(data_dir)
     finally:
         process.terminate()
@@ -79,6 +85,7 @@ def command(data_dir: Path) -> list[str]:
         "appendonly": "no",
         "dir": str(path.parent),
         "loglevel": "warning",
+        "logfile": str(log_path(data_dir)),
         "maxmemory": "256mb",
         "maxmemory-policy": "noeviction",
     }
@@ -110,12 +117,12 @@ _NO_BINARY = (
 )
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], path: Path) -> None:
+def _wait_until_ready(process: subprocess.Popen[bytes], path: Path, log: Path) -> None:
     limit = time.monotonic() + _START_SECONDS
     while not answers(path):
         if process.poll() is not None or time.monotonic() > limit:
-            log = (path.parent / "valkey.log").read_text(errors="replace").strip().splitlines()
-            raise ConfigError([f"the embedded Valkey does not start: {log[-1] if log else 'it says nothing'}"])
+            lines = log.read_text(errors="replace").strip().splitlines()
+            raise ConfigError([f"the embedded Valkey does not start: {lines[-1] if lines else 'it says nothing'}"])
         time.sleep(0.01)
 
 

@@ -6,7 +6,7 @@ hashes only: addresses, names and titles are read from the mailbox and the CRM a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -15,11 +15,12 @@ from rich.console import Console
 from rich.table import Table
 
 from sync.core.reasons import REASONS
+from sync.engine.work import Ports
 from sync.errors import RemoteError
 from sync.model import Message, RecordRef
+from sync.settings import ConfigError
 from sync.store.rows import Explanation, Health, ParkedItem, Sighting
 from sync.store.store import Store
-from sync.wiring import App
 
 
 def status(store: Store, now: float) -> dict[str, Any]:
@@ -84,18 +85,19 @@ def show_status(found: Mapping[str, Any]) -> None:
             console.print(f"    {item['advice']}  Then: mailspan retry {item['id']}")
 
 
-def explain(app: App, message_id: str) -> dict[str, Any]:
-    """Every filing of a mail, with every copy that led to it. The angle brackets may be left out."""
+def explain(store: Store, open_ports: Callable[[int], Ports], message_id: str) -> dict[str, Any]:
+    """Every filing of a mail, with every copy that led to it. The angle brackets may be left out. `open_ports` gives
+    both ends of a mailbox; where it raises `ConfigError` or a remote error, ids remain without names."""
     wanted = message_id.strip()
     wanted = wanted if wanted.startswith("<") else f"<{wanted}>"
-    found = app.store.explain(app.store.hash(wanted))
-    return {"message_id": wanted, "filings": [_explained(app, item) for item in found]}
+    found = store.explain(store.hash(wanted))
+    return {"message_id": wanted, "filings": [_explained(store, open_ports, item) for item in found]}
 
 
-def _explained(app: App, item: Explanation) -> dict[str, Any]:
+def _explained(store: Store, open_ports: Callable[[int], Ports], item: Explanation) -> dict[str, Any]:
     filing = item.filing
     trace = dict(filing.trace or {})
-    live = _Live(app, item)
+    live = _Live(store, open_ports, item)
     return {
         "filing": filing.id,
         "state": filing.state,
@@ -107,15 +109,15 @@ def _explained(app: App, item: Explanation) -> dict[str, Any]:
         "records": {key: live.record(_ref(record)) for key, record in filing.records.items()},
         "addresses": [live.decision(decision) for decision in trace.pop("decisions", ())],
         "trace": trace,
-        "copies": [_copy(app, copy) for copy in item.sightings],
+        "copies": [_copy(store, copy) for copy in item.sightings],
         "not_read": live.problems,
     }
 
 
-def _copy(app: App, copy: Sighting) -> dict[str, Any]:
+def _copy(store: Store, copy: Sighting) -> dict[str, Any]:
     return {
         "id": copy.id,
-        "mailbox": app.store.mailbox(copy.mailbox_id).address,
+        "mailbox": store.mailbox(copy.mailbox_id).address,
         "message": copy.remote_id,
         "trigger": copy.trigger,
         "state": copy.state,
@@ -132,18 +134,19 @@ class _Live:
     """What the mailbox and the CRM say now about the hashes and ids of a trace. Where they cannot be asked, ids remain
     and `problems` says why."""
 
-    def __init__(self, app: App, item: Explanation) -> None:
+    def __init__(self, store: Store, open_ports: Callable[[int], Ports], item: Explanation) -> None:
         self.problems: list[str] = []
-        self._hash = app.store.hash
+        self._hash = store.hash
+        self._open = open_ports
         self._addresses: dict[str, str] = {}
         self._items: dict[RecordRef, dict[str, Any]] = {}
         for copy in item.sightings:
-            if self._read(app, copy, item):
+            if self._read(copy, item):
                 break
 
-    def _read(self, app: App, copy: Sighting, item: Explanation) -> bool:
+    def _read(self, copy: Sighting, item: Explanation) -> bool:
         try:
-            ports = app.ports(copy.mailbox_id)
+            ports = self._open(copy.mailbox_id)
             message = ports.mail.read([copy.remote_id]).get(copy.remote_id)
             if isinstance(message, Message):
                 self._addresses = {self._hash(one.email): one.email for one in message.mime.participants}
@@ -151,7 +154,7 @@ class _Live:
                 self.problems.append(str(message))
             names = ports.crm.names(sorted(_mentioned(item), key=lambda ref: (ref.kind, ref.id)))
             self._items = {ref: asdict(found) for ref, found in names.items()}
-        except RemoteError as error:
+        except (RemoteError, ConfigError) as error:
             self.problems.append(str(error))
             return False
         return True

@@ -37,6 +37,7 @@ class Program:
     command: Sequence[str]
     environ: Mapping[str, str] = field(default_factory=dict)
     ready: Callable[[], bool] | None = None
+    hint: str = ""  # where to look when it does not start
 
 
 @dataclass(slots=True)
@@ -114,7 +115,7 @@ class Supervisor:
             limit = time.monotonic() + _READY_SECONDS
             while item.program.ready is not None and not item.program.ready() and not self._stopping:
                 if time.monotonic() > limit:
-                    raise ConfigError([f"{item.program.name} does not start"])
+                    raise ConfigError([f"{item.program.name} does not start; {item.program.hint}"])
                 time.sleep(0.02)
 
     def _next_event(self) -> str:
