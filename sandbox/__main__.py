@@ -31,6 +31,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--no-seed", action="store_true", help="start empty")
     parser.add_argument("--state-dir", type=Path, metavar="DIR", help="keep CA and key files here, not in a new folder")
     parser.add_argument("--parent-pid", type=int, metavar="N", help="end when this process has ended")
+    parser.add_argument("--only", action="append", choices=VENDORS, help="serve this vendor only (repeatable)")
     for name in (*VENDORS, "control"):
         parser.add_argument(f"--port-{name}", type=int, default=0, metavar="N")
     return parser
@@ -47,7 +48,8 @@ def main() -> int:
     folder.mkdir(parents=True, exist_ok=True)
     try:
         frame = Frame(folder.resolve(), options.record)
-        frame.open({name: getattr(options, f"port_{name}") for name in (*VENDORS, "control")})
+        ports = {name: getattr(options, f"port_{name}") for name in (*VENDORS, "control")}
+        frame.open(ports, options.only or VENDORS)
         path = options.seed or (DEFAULT_SEED if DEFAULT_SEED.exists() else None)
         if path is not None and not options.no_seed:
             frame.seed(read_organisation(path), options.mail or path.parent / "mail")
@@ -86,7 +88,20 @@ def wait(stop: threading.Event, parent: int | None) -> None:
             return
 
 
+def run() -> None:
+    """`main`, then end at once: nobody waits for threads that still sit in a slow answer."""
+    code = 1
+    try:
+        code = main()
+    except SystemExit as leaving:  # argparse
+        code = leaving.code if isinstance(leaving.code, int) else 1
+    except Exception:
+        logging.exception("sandbox: failed")
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
 if __name__ == "__main__":
-    code = main()
-    sys.stdout.flush()
-    os._exit(code)  # worker threads may still sit in a slow answer: nobody waits for them
+    run()

@@ -33,9 +33,16 @@ def _builder(subject: str, key: ec.EllipticCurvePrivateKey) -> x509.CertificateB
 
 def _usage(ca: bool) -> x509.KeyUsage:
     return x509.KeyUsage(
-        digital_signature=True, key_cert_sign=ca, crl_sign=ca, content_commitment=False, key_encipherment=False,
-        data_encipherment=False, key_agreement=False, encipher_only=False, decipher_only=False,
-    )  # fmt: skip
+        digital_signature=True,
+        key_cert_sign=ca,
+        crl_sign=ca,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
 
 
 def make(folder: Path) -> tuple[Path, Path]:
@@ -48,9 +55,7 @@ def make(folder: Path) -> tuple[Path, Path]:
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key()), critical=False)
         .sign(ca_key, hashes.SHA256())
     )
-    names = x509.SubjectAlternativeName(
-        [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-    )
+    names = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
     leaf = (
         _builder("localhost", key)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
@@ -65,7 +70,6 @@ def make(folder: Path) -> tuple[Path, Path]:
     ca_path.write_bytes(ca.public_bytes(pem))
     server_path.touch(mode=0o600)
     server_path.write_bytes(
-        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        + leaf.public_bytes(pem)
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()) + leaf.public_bytes(pem)
     )
     return ca_path, server_path

@@ -122,7 +122,7 @@ def _faults(app: Flask, frame: Frame) -> None:
     def add() -> ResponseReturnValue:
         orders = _body().get("faults") or [_body()]
         if not isinstance(orders, list) or not all(isinstance(order, dict) for order in orders):
-            raise Refused(400, "the body must be a fault, or {\"faults\": [fault, ...]}")
+            raise Refused(400, 'the body must be a fault, or {"faults": [fault, ...]}')
         for order in orders:
             if order.get("vendor") is not None and order["vendor"] not in frame.vendors:
                 raise Refused(400, f"no vendor {order['vendor']!r}")
@@ -152,8 +152,9 @@ def _looks(app: Flask, frame: Frame) -> None:
 
     @app.get("/settings")
     def settings() -> ResponseReturnValue:
-        return jsonify({name: {"value": frame.settings[name], "help": text}
-                        for name, text in frame.settings.help.items()})  # fmt: skip
+        return jsonify(
+            {name: {"value": frame.settings[name], "help": text} for name, text in frame.settings.help.items()}
+        )
 
     @app.post("/settings")
     def change() -> ResponseReturnValue:

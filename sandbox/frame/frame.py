@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +47,16 @@ class Frame:
         """Base URL of a vendor ("google") or of "control"; KeyError before `open`."""
         return self._ports[name].url
 
-    def open(self, ports: dict[str, int]) -> None:
-        """Plug in every vendor that is there and listen; a port of 0 means any free one."""
-        for name in VENDORS:
+    def open(self, ports: dict[str, int], vendors: Sequence[str] = VENDORS) -> None:
+        """Plug in the vendors that are there and listen; a port of 0 means any free one."""
+        for name in vendors:
             spec = importlib.util.find_spec(f"sandbox.{name}")
             if spec is None or spec.origin is None:  # not built, or a folder without a package
                 continue
-            vendor: Vendor = importlib.import_module(f"sandbox.{name}").create(self)
+            create = getattr(importlib.import_module(f"sandbox.{name}"), "create", None)
+            if create is None:
+                continue
+            vendor: Vendor = create(self)
             self.vendors[name] = vendor
             self._ports[name] = Port(Middleware(self, vendor), ports.get(name, 0), self._pem)
         self._ports["control"] = Port(control_app(self), ports.get("control", 0), None, threads=4)

@@ -54,6 +54,10 @@ class Meter:
             self._units[vendor, method, user] += units
             self._statuses[vendor, status] += 1
 
+    def flying(self, vendor: str, user: str) -> int:
+        """HTTP requests of the user in flight now."""
+        return self._flying.get((vendor, user), 0)
+
     @staticmethod
     def _keys(vendor: str, user: str | None) -> list[tuple[str, str]]:
         return [(vendor, "*")] + ([(vendor, user)] if user else [])
@@ -64,11 +68,15 @@ class Meter:
             out: dict[str, Any] = {}
             for vendor, requests in self._requests.items():
                 out[vendor] = {
-                    "requests": requests, "calls": 0, "units": 0.0, "peak": self._peak[vendor, "*"],
+                    "requests": requests,
+                    "calls": 0,
+                    "units": 0.0,
+                    "peak": self._peak[vendor, "*"],
                     "statuses": {str(s): n for (v, s), n in self._statuses.items() if v == vendor},
-                    "methods": {}, "users": {},
+                    "methods": {},
+                    "users": {},
                     "concurrency": {u: n for (v, u), n in self._peak.items() if v == vendor and u != "*"},
-                }  # fmt: skip
+                }
             for (vendor, method, user), calls in self._calls.items():
                 part, units = out[vendor], self._units[vendor, method, user]
                 by_user = part["users"].setdefault(user, {"calls": 0, "units": 0.0, "methods": {}})

@@ -107,31 +107,51 @@ class Middleware:
             headers.append(("Retry-After", f"{fault.retry_after:g}"))
         return _line(fault.status), headers + list(fault.headers.items()), answer
 
-    def _account(self, environ: WSGIEnvironment, body: bytes, status: int, headers: Headers, answer: bytes,
-                 user: str | None) -> None:  # fmt: skip
+    def _account(
+        self, environ: WSGIEnvironment, body: bytes, status: int, headers: Headers, answer: bytes, user: str | None
+    ) -> None:
         """Meter the call; record it when it was answered (status 0: it was not)."""
         call: dict[str, Any] = environ.get("sandbox.call") or {"method": "refused", "units": 0}
         path = call.get("path") or environ.get("RAW_URI") or environ["PATH_INFO"]
         parts = call.get("parts")
         for part in [] if ONLOOKER in environ else [call] if parts is None else parts:
-            self._frame.meter.count(self._name, part.get("method", "other"), part.get("user") or user or "",
-                                    part.get("units", 1), part.get("status", status))  # fmt: skip
+            self._frame.meter.count(
+                self._name,
+                part.get("method", "other"),
+                part.get("user") or user or "",
+                part.get("units", 1),
+                part.get("status", status),
+            )
         recorder = self._frame.recorder
         if not (recorder.on and status and self._frame.settings["record"]):
             return
         if parts is not None:
             for part in parts:
                 if part.get("api", self._name):
-                    recorder.write({"api": part.get("api", self._name), "method": part["verb"], "path": part["path"],
-                                    "status": part["status"], "request": part.get("request"),
-                                    "response": part.get("response")})  # fmt: skip
+                    recorder.write(
+                        {
+                            "api": part.get("api", self._name),
+                            "method": part["verb"],
+                            "path": part["path"],
+                            "status": part["status"],
+                            "request": part.get("request"),
+                            "response": part.get("response"),
+                        }
+                    )
             return
         api = call.get("api", self._default_api(path))
         if api:
             kind = next((v for n, v in headers if n.lower() == "content-type"), "")
-            recorder.write({"api": api, "method": environ["REQUEST_METHOD"], "path": path, "status": status,
-                            "request": readable(body, environ.get("CONTENT_TYPE", "")),
-                            "response": readable(answer, kind)})  # fmt: skip
+            recorder.write(
+                {
+                    "api": api,
+                    "method": environ["REQUEST_METHOD"],
+                    "path": path,
+                    "status": status,
+                    "request": readable(body, environ.get("CONTENT_TYPE", "")),
+                    "response": readable(answer, kind),
+                }
+            )
 
     def _default_api(self, path: str) -> str | None:
         """The api of a request that a fault answered before the app saw it."""

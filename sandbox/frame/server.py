@@ -75,8 +75,15 @@ class Port:
     """One listening port of an app; bound at once, served after `start`."""
 
     def __init__(self, app: WSGIApplication, port: int, pem: Path | None, threads: int = THREADS) -> None:
-        self._server = _Server(("127.0.0.1", port), app, numthreads=threads, server_name="sandbox",
-                               timeout=IDLE_SECONDS, request_queue_size=128, shutdown_timeout=1)  # fmt: skip
+        self._server = _Server(
+            ("127.0.0.1", port),
+            app,
+            numthreads=threads,
+            server_name="sandbox",
+            timeout=IDLE_SECONDS,
+            request_queue_size=128,
+            shutdown_timeout=1,
+        )
         self._server.gateway = _Gateway
         if pem is not None:
             self._server.ssl_adapter = BuiltinSSLAdapter(str(pem), str(pem))

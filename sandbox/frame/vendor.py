@@ -26,7 +26,7 @@ class Vendor(Protocol):
 
     @property
     def name(self) -> str:
-        """"google", "microsoft" or "salesforce"."""
+        """ "google", "microsoft" or "salesforce"."""
 
     @property
     def app(self) -> WSGIApplication:
