@@ -6,18 +6,19 @@ hashes only: addresses, names and titles are read from the mailbox and the CRM a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from sync.core import trace
 from sync.core.reasons import REASONS
 from sync.engine.work import Ports
 from sync.errors import RemoteError
-from sync.model import Message, RecordRef
+from sync.model import Item, Message, RecordRef
 from sync.settings import ConfigError
 from sync.store.rows import Explanation, Health, ParkedItem, Sighting
 from sync.store.store import Store
@@ -63,7 +64,7 @@ def _moment(epoch: float | None) -> str | None:
 
 
 def show_status(found: Mapping[str, Any]) -> None:
-    console = Console()
+    console = Console(highlight=False, soft_wrap=True)
     if not found["mailboxes"]:
         console.print("no mailbox is declared: mailspan apply FILE")
         return
@@ -81,8 +82,9 @@ def show_status(found: Mapping[str, Any]) -> None:
     console.print(table)
     for row in found["mailboxes"]:
         for item in row["parked"]:
-            console.print(f"parked {item['id']} in {row['address']} since {item['since']}: {item['text']}")
-            console.print(f"    {item['advice']}  Then: mailspan retry {item['id']}")
+            text = item["text"] or item["reason"]
+            console.print(f"parked {item['id']} in {row['address']} since {item['since']}: {text}", markup=False)
+            console.print(f"    {item['advice'] or ''} Try again: mailspan retry {item['id']}", markup=False)
 
 
 def explain(store: Store, open_ports: Callable[[int], Ports], message_id: str) -> dict[str, Any]:
@@ -96,8 +98,23 @@ def explain(store: Store, open_ports: Callable[[int], Ports], message_id: str) -
 
 def _explained(store: Store, open_ports: Callable[[int], Ports], item: Explanation) -> dict[str, Any]:
     filing = item.filing
-    trace = dict(filing.trace or {})
-    live = _Live(store, open_ports, item)
+    stored = filing.trace or {}
+    created = {key: RecordRef(kind, id_) for key, (kind, id_) in filing.records.items()}
+    live = _ask(store, open_ports, item, [*created.values(), *trace.records(stored)])
+
+    def record(text: str | None) -> dict[str, Any] | None:
+        if not text:
+            return None
+        kind, _, id_ = text.partition(":")
+        return live.shown(created.get(id_, RecordRef(kind, id_)))
+
+    def choice(made: Mapping[str, Any]) -> dict[str, Any]:
+        return {**made, "candidates": [record(one) for one in made["candidates"]], "chosen": record(made["chosen"])}
+
+    addresses = []
+    for one in stored.get("addresses", ()):
+        account = choice(one["account"]) if one.get("account") else None
+        addresses.append({**choice(one), "address": live.addresses.get(one["address"]), "account": account})
     return {
         "filing": filing.id,
         "state": filing.state,
@@ -106,11 +123,15 @@ def _explained(store: Store, open_ports: Callable[[int], Ports], item: Explanati
         "planned": _moment(filing.created_at),
         "done": _moment(filing.done_at),
         **_reason(filing.reason),
-        "records": {key: live.record(_ref(record)) for key, record in filing.records.items()},
-        "addresses": [live.decision(decision) for decision in trace.pop("decisions", ())],
-        "trace": trace,
+        "verdict": stored.get("verdict"),
+        "addresses": addresses,
+        "record": stored.get("record"),
+        "records": {key: live.shown(ref) for key, ref in created.items()},
+        "notes": stored.get("notes", []),
+        "error": stored.get("error"),
         "copies": [_copy(store, copy) for copy in item.sightings],
         "not_read": live.problems,
+        "lines": list(trace.readable(stored, live.items, live.addresses, created)) if stored else [],
     }
 
 
@@ -130,87 +151,56 @@ def _copy(store: Store, copy: Sighting) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True, slots=True)
 class _Live:
-    """What the mailbox and the CRM say now about the hashes and ids of a trace. Where they cannot be asked, ids remain
-    and `problems` says why."""
+    """What the mailbox and the CRM say now about the hashes and ids of a trace; `problems` says what they did not."""
 
-    def __init__(self, store: Store, open_ports: Callable[[int], Ports], item: Explanation) -> None:
-        self.problems: list[str] = []
-        self._hash = store.hash
-        self._open = open_ports
-        self._addresses: dict[str, str] = {}
-        self._items: dict[RecordRef, dict[str, Any]] = {}
-        for copy in item.sightings:
-            if self._read(copy, item):
-                break
+    addresses: Mapping[str, str]
+    items: Mapping[RecordRef, Item]
+    problems: list[str]
 
-    def _read(self, copy: Sighting, item: Explanation) -> bool:
+    def shown(self, ref: RecordRef) -> dict[str, Any]:
+        item = self.items.get(ref)
+        return {"kind": ref.kind, "id": ref.id, "title": item and item.title, "link": item and item.link}
+
+
+def _ask(store: Store, open_ports: Callable[[int], Ports], item: Explanation, records: Sequence[RecordRef]) -> _Live:
+    """One call each to the first mailbox and CRM that can be asked."""
+    addresses: dict[str, str] = {}
+    items: Mapping[RecordRef, Item] = {}
+    problems: list[str] = []
+    for copy in item.sightings:
         try:
-            ports = self._open(copy.mailbox_id)
+            ports = open_ports(copy.mailbox_id)
+            items = items or ports.crm.names(list(dict.fromkeys(records)))
             message = ports.mail.read([copy.remote_id]).get(copy.remote_id)
-            if isinstance(message, Message):
-                self._addresses = {self._hash(one.email): one.email for one in message.mime.participants}
-            elif message is not None:
-                self.problems.append(str(message))
-            names = ports.crm.names(sorted(_mentioned(item), key=lambda ref: (ref.kind, ref.id)))
-            self._items = {ref: asdict(found) for ref, found in names.items()}
         except (RemoteError, ConfigError) as error:
-            self.problems.append(str(error))
-            return False
-        return True
-
-    def record(self, ref: RecordRef) -> dict[str, Any]:
-        found = self._items.get(ref, {})
-        return {"kind": ref.kind, "id": ref.id, "title": found.get("title"), "link": found.get("link")}
-
-    def decision(self, decision: Mapping[str, Any]) -> dict[str, Any]:
-        shown = dict(decision)
-        shown["address"] = self._addresses.get(str(decision.get("address")))
-        shown["candidates"] = [self.record(_ref(one)) for one in decision.get("candidates", ())]
-        shown["chosen"] = self.record(_ref(decision["chosen"])) if decision.get("chosen") else None
-        return shown
-
-
-def _ref(value: Sequence[str]) -> RecordRef:
-    kind, id_ = value
-    return RecordRef(kind, id_)
-
-
-def _mentioned(item: Explanation) -> set[RecordRef]:
-    found = {_ref(record) for record in item.filing.records.values()}
-    for decision in (item.filing.trace or {}).get("decisions", ()):
-        refs: Iterable[Sequence[str]] = [*decision.get("candidates", ()), *filter(None, [decision.get("chosen")])]
-        found |= {_ref(ref) for ref in refs}
-    return found
+            problems.append(str(error))
+            continue
+        if isinstance(message, Message):
+            addresses = {store.hash(one.email): one.email for one in message.mime.participants}
+            break
+        problems.append(str(message or "the mail is no longer in the mailbox"))
+    return _Live(addresses, items, problems)
 
 
 def show_explanation(found: Mapping[str, Any]) -> None:
-    console = Console()
+    console = Console(highlight=False, soft_wrap=True)
     if not found["filings"]:
         console.print("no such mail was dropped here, or it has no filing yet")
     for filing in found["filings"]:
-        console.print(f"[bold]{filing['state']}[/] {filing['target']} by {filing['trigger']}", highlight=False)
-        if filing["text"]:
-            console.print(f"  {filing['text']} {filing['advice']}")
-        table = Table("address", "as", "rule", "candidates", "chosen", "why")
-        for row in filing["addresses"]:
-            table.add_row(
-                str(row["address"] or "(not read)"),
-                ", ".join(row.get("roles", ())),
-                str(row.get("rule", "")),
-                "\n".join(map(_title, row["candidates"])),
-                _title(row["chosen"]) if row["chosen"] else "",
-                str(row.get("why", "")),
-            )
-        console.print(table)
+        console.print(f"[bold]{filing['state']}[/]: {filing['target']}, by {filing['trigger']}")
+        for line in filing["lines"]:
+            console.print(line, markup=False)
+        if filing["error"]:
+            console.print(f"the CRM said: {filing['error']}", markup=False)
         for key, record in filing["records"].items():
-            console.print(f"  {key}: {_title(record)} {record['link'] or ''}")
+            words = (f"{key}: {record['kind']}", record["title"], record["id"], record["link"])
+            console.print("wrote " + " ".join(word for word in words if word), markup=False)
         for copy in filing["copies"]:
-            calls = ", ".join(f"{vendor} {row['calls']}" for vendor, row in (copy["calls"] or {}).items())
-            console.print(f"  {copy['mailbox']}: {copy['state']} {copy['outcome'] or ''} (calls: {calls or 'none'})")
+            spent = ((vendor, row["calls"]) for vendor, row in (copy["calls"] or {}).items())
+            calls = ", ".join(f"{vendor} {count}" for vendor, count in spent) or "none"
+            words = (f"{copy['mailbox']}:", copy["state"], copy["outcome"], f"(calls of its batch: {calls})")
+            console.print(" ".join(word for word in words if word), markup=False)
         for problem in filing["not_read"]:
-            console.print(f"  not read now: {problem}")
-
-
-def _title(record: Mapping[str, Any]) -> str:
-    return f"{record['kind']} {record['title'] or ''} {record['id']}".replace("  ", " ")
+            console.print(f"not read now: {problem}", markup=False)
