@@ -49,9 +49,8 @@ class Stage:
 
 
 def _integration(salesforce: Mapping[str, Any]) -> str:
-    return next(
-        (name for name in salesforce["tokens"] if name.startswith("integration@")), next(iter(salesforce["tokens"]))
-    )
+    names: list[str] = list(salesforce["tokens"])
+    return next((name for name in names if name.startswith("integration@")), names[0])
 
 
 @contextlib.contextmanager

@@ -28,7 +28,7 @@ _ALL = (
     # nobody to relate the mail to
     Reason(
         "no_address",
-        "missing",
+        "parked",
         "No usable address",
         "The mail names no sender or recipient with a complete e-mail address.",
         "Forward it to yourself from a working address, or file it by hand.",

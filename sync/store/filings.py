@@ -78,7 +78,7 @@ def sent(conn: sa.Connection, traces: Sequence[tuple[int, Any]], now: float) -> 
     if traces:
         statement = (
             filing.update()
-            .where(filing.c.id == sa.bindparam("row"), filing.c.state.in_(("planned", "sent")))
+            .where(filing.c.id == sa.bindparam("row"), filing.c.state != "done", filing.c.state != "parked")
             .values(trace=sa.bindparam("trace"), sent_at=now, state="sent")
         )
         conn.execute(statement, [{"row": id_, "trace": trace} for id_, trace in sorted(traces, key=itemgetter(0))])

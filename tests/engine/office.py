@@ -1,0 +1,194 @@
+"""An installation in one process: a real store, the in-memory mail system and CRM, and a clock that tests move."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from sync.core.matching import MailboxIdentity
+from sync.engine import wake as engine
+from sync.engine.wake import Report
+from sync.engine.work import Ports
+from sync.model import LabelMap
+from sync.policy import Policy
+from sync.store.rows import Sighting
+from sync.store.store import Store
+from tests.contracts.mail_world import State, mail
+from tests.contracts.memory_crm import MemoryCrmWorld
+from tests.contracts.memory_mail import MemoryMailbox, MemoryWorld
+
+LEASE = 12.0
+GUARD = 20.0
+DONE = ("Processing Complete!",)
+MISSING = ("Missing Required Matches",)
+FAILED = ("Tracking Failed",)
+DROP = ("Salesforce", "- Create New Email")
+
+
+class Killed(BaseException):
+    """The worker is gone in this very moment: no except clause of the product may catch it."""
+
+
+class Tap:
+    """A port whose every call is announced to `heard(name, before)`; that may raise."""
+
+    def __init__(self, port: Any, heard: Callable[[str, bool], None]) -> None:
+        self._port, self._heard = port, heard
+
+    def __getattr__(self, name: str) -> Any:
+        inner = getattr(self._port, name)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            self._heard(name, True)
+            answer = inner(*args, **kwargs)
+            self._heard(name, False)
+            return answer
+
+        return call
+
+
+@dataclass(slots=True)
+class Desk:
+    """One user's place: the mailbox, and its id in the store."""
+
+    id: int
+    box: MemoryMailbox
+    address: str
+
+    def label(self, *path: str) -> str:
+        return next(key for key, found in self.box.labels().items() if found == path)
+
+    def drop(self, raw: bytes, **how: Any) -> str:
+        """A mail arrives and is dropped on `- Create New Email`."""
+        key = self.box.deliver(raw)
+        self.box.drop(key, self.label(*DROP), **how)
+        return key
+
+    def marks(self, key: str) -> set[tuple[str, ...]]:
+        """Paths of the labels on a mail."""
+        paths = self.box.labels()
+        return {paths[label] for label in self.box.state(key).labels}
+
+    def state(self, key: str) -> State:
+        return self.box.state(key)
+
+
+@dataclass(slots=True)
+class Office:
+    """Anna and Ben, their mailboxes and their CRM."""
+
+    store: Store
+    policy: Policy = field(default_factory=Policy)
+    now: float = 1_790_000_000.0
+    mails: MemoryWorld = field(default_factory=MemoryWorld)
+    crm: MemoryCrmWorld = field(default_factory=MemoryCrmWorld)
+    desks: dict[int, Desk] = field(default_factory=dict)
+    heard: Callable[[str, bool], None] = lambda name, before: None
+    connection: int = 0
+
+    def open(self, *, migrate: bool = True) -> None:
+        if migrate:
+            self.store.migrate()
+        self.store.put_connection("crm", "memory", {}, {})
+        self.store.put_connection("mail", "memory", {}, {})
+        found = self.store.connection("crm")
+        assert found is not None
+        self.connection = found.id
+        self.store.put_policy("sales", {}, "crm", "mail")
+
+    def desk(self, name: str) -> Desk:
+        address = f"{name}@northpeak.example"
+        desk = Desk(self.store.put_mailbox(address, "sales").id, self.mails.mailbox(), address)
+        self.desks[desk.id] = desk
+        self.wake(desk)
+        return desk
+
+    def ports(self, mailbox_id: int) -> Ports:
+        desk = self.desks[mailbox_id]
+        return Ports(
+            mail=Tap(desk.box.provider(), self.heard),
+            crm=Tap(self.crm.crm(), self.heard),
+            crm_connection=self.connection,
+            crm_name="Salesforce",
+            policy=self.policy,
+            identity=MailboxIdentity(desk.address),
+            owner=desk.address,
+        )
+
+    def wake(self, desk: Desk, worker: str = "worker") -> Report:
+        """One wake, as the queue would bring it."""
+        self.store.wake(desk.id)
+        return engine.wake(
+            self.store,
+            desk.id,
+            self.ports,
+            worker=worker,
+            clock=self.clock,
+            lease_seconds=LEASE,
+            guard_seconds=GUARD,
+        )
+
+    def clock(self) -> float:
+        self.now += 0.001
+        return self.now
+
+    def settle(self, seconds: float = 120.0) -> None:
+        """Let time pass and wake whatever is due, as the ticker does, until nothing is pending."""
+        end = self.now + seconds
+        worker = 0
+        while self.now < end:
+            worker += 1
+            for mailbox_id in self.store.due(self.now, 100):
+                engine.wake(
+                    self.store,
+                    mailbox_id,
+                    self.ports,
+                    worker=f"later-{worker}",
+                    clock=self.clock,
+                    lease_seconds=LEASE,
+                    guard_seconds=GUARD,
+                )
+            quiet = all(row.dirty == row.handled for row in self.store.mailboxes())
+            if quiet and not any(health.open or health.decided for health in self.store.status(self.now)):
+                return
+            self.now += 1.0
+
+    @contextmanager
+    def killing(self, point: int) -> Iterator[list[str]]:
+        """The worker dies at the `point`-th moment of a remote call or a commit (1, 2, ...); gives the moments seen."""
+        seen: list[str] = []
+
+        def heard(name: str, before: bool) -> None:
+            seen.append(f"{'before' if before else 'after'} {name}")
+            if len(seen) == point:
+                raise Killed(seen[-1])
+
+        self.heard = heard
+        under = self.store.under
+
+        @contextmanager
+        def commit(*args: Any) -> Iterator[Any]:
+            heard("commit", True)
+            with under(*args) as tx:
+                yield tx
+            heard("commit", False)
+
+        self.store.under = commit  # type: ignore[method-assign]
+        try:
+            yield seen
+        finally:
+            self.heard = lambda name, before: None
+            self.store.under = under  # type: ignore[method-assign]
+
+    def sightings(self, desk: Desk) -> list[Sighting]:
+        lease = self.store.lease(desk.id, "test", 1, self.now)
+        assert lease is not None
+        with self.store.under(lease, self.now, 1) as tx:
+            found = tx.decided(100)
+        self.store.give_back(lease, self.now)
+        return found
+
+
+__all__ = ["DONE", "DROP", "FAILED", "MISSING", "Desk", "Killed", "LabelMap", "Mapping", "Office", "mail"]
