@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import os
 import signal
 import sys
 import threading
@@ -126,6 +127,7 @@ def worker(count: int | None) -> None:
         maintenance_interval=MAINTENANCE_SECONDS,
         log_job_description=False,
     )
+    logger.info("worker.started", process=os.getpid())
     worker.work(logging_level="WARNING")
 
 
@@ -138,6 +140,7 @@ def ticker() -> None:
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
+    logger.info("ticker.started", process=os.getpid())
     pause = 0.0
     while not ended.wait(pause):
         try:

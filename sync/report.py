@@ -6,6 +6,7 @@ hashes only: addresses, names and titles are read from the mailbox and the CRM a
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -63,8 +64,13 @@ def _moment(epoch: float | None) -> str | None:
     return datetime.fromtimestamp(epoch, UTC).isoformat(timespec="seconds") if epoch else None
 
 
+def _console() -> Console:
+    """For a file or a pipe wide enough that no address is cut."""
+    return Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
+
+
 def show_status(found: Mapping[str, Any]) -> None:
-    console = Console(highlight=False, soft_wrap=True)
+    console = _console()
     if not found["mailboxes"]:
         console.print("no mailbox is declared: mailspan apply FILE")
         return
@@ -185,7 +191,7 @@ def _ask(store: Store, open_ports: Callable[[int], Ports], item: Explanation, re
 
 
 def show_explanation(found: Mapping[str, Any]) -> None:
-    console = Console(highlight=False, soft_wrap=True)
+    console = _console()
     if not found["filings"]:
         console.print("no such mail was dropped here, or it has no filing yet")
     for filing in found["filings"]:
