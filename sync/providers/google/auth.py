@@ -52,6 +52,7 @@ class Grants:
         self._known: dict[tuple[str, str, tuple[str, ...]], Any] = {}
         self._lock = threading.Lock()
         self._local = threading.local()
+        self._account: Any = None
 
     def http(
         self, address: str, *, refresh_token: str = "", scopes: Sequence[str] = MAIL_SCOPES
@@ -80,16 +81,22 @@ class Grants:
                 client_secret=secrets.client_secret,
                 scopes=list(scopes),
             )
+        if self._account is None:
+            self._account = self._service_account()
+        return self._account.with_scopes(list(scopes)).with_subject(address)
+
+    def _service_account(self) -> Any:
+        """The connection's own credentials, read once: checking a private key takes 50 ms."""
+        secrets = self._secrets
         if secrets.service_account is None:
             raise Denied("neither a service account nor a grant of the user: connect the mailbox", vendor=VENDOR)
         try:
-            account = service_account.Credentials.from_service_account_info(  # type: ignore[no-untyped-call]
-                {**secrets.service_account, "token_uri": secrets.token_url}, scopes=list(scopes)
+            return service_account.Credentials.from_service_account_info(  # type: ignore[no-untyped-call]
+                {**secrets.service_account, "token_uri": secrets.token_url}
             )
         except ValueError as error:
             detail = "the service account's key file is not usable: download a new one"
             raise Denied(detail, vendor=VENDOR) from error
-        return account.with_subject(address)
 
     def _plain(self) -> Http:
         if not hasattr(self._local, "http"):

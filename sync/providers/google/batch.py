@@ -49,11 +49,18 @@ def _single(api: Api, call: Call) -> Answer:
         return error
 
 
+def _read(api: Api, call: Call, reply: Any) -> Answer:
+    try:
+        return api.read(call.method, reply)
+    except Busy as error:
+        return error
+
+
 def _multipart(api: Api, calls: Sequence[Call]) -> list[Answer]:
-    replies: dict[str, dict[str, Any] | HttpError] = {}
+    replies: dict[str, Any] = {}
 
     def collect(number: str, body: Any, error: HttpError | None) -> None:
-        replies[number] = error if error is not None else body if isinstance(body, dict) else {}
+        replies[number] = body if error is None else error
 
     request = api.client.new_batch_http_request(callback=collect)
     for number, call in enumerate(calls):
@@ -68,13 +75,13 @@ def _multipart(api: Api, calls: Sequence[Call]) -> list[Answer]:
     return _settled(api, calls, [replies[str(number)] for number in range(len(calls))])
 
 
-def _settled(api: Api, calls: Sequence[Call], replies: Sequence[dict[str, Any] | HttpError]) -> list[Answer]:
+def _settled(api: Api, calls: Sequence[Call], replies: Sequence[Any]) -> list[Answer]:
     """Refusals as errors of ours, after the second try of those that may pass."""
     answers: list[Answer] = []
     stopped: Busy | None = None
     for call, reply in zip(calls, replies, strict=True):
         if not isinstance(reply, HttpError):
-            answers.append(reply)
+            answers.append(_read(api, call, reply))
             continue
         refusal = errors.read(reply)
         if not refusal.passing:

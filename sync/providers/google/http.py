@@ -6,6 +6,7 @@ import http.client
 import json
 import random
 import select
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,6 +25,7 @@ from sync.providers.google.quota import UNITS
 
 ROOT_URL = "https://gmail.googleapis.com"
 FIRST_WAIT, LONGEST_HINT = 2.0, 64.0  # seconds, of the truncated exponential back-off
+ANSWERLESS = frozenset({"messages.batchModify"})
 # What the transports below raise when there was no answer, or half of one.
 TROUBLE = (
     OSError,
@@ -36,13 +38,30 @@ TROUBLE = (
 )
 
 
+def _ended(sock: Any) -> bool:
+    """Whether the other side has closed an idle connection. TLS itself may have sent something (session tickets)."""
+    if not select.select([sock], [], [], 0)[0]:
+        return False
+    timeout = sock.gettimeout()
+    sock.settimeout(0)
+    try:
+        sock.recv(1)
+    except (BlockingIOError, ssl.SSLWantReadError):
+        return False
+    except OSError:
+        return True
+    finally:
+        sock.settimeout(timeout)
+    return True  # its end, or bytes that nobody asked for
+
+
 class _Connection(httplib2.HTTPSConnectionWithTimeout):  # type: ignore[misc]
     """A kept connection that sends nothing twice. httplib2 repeats any request, writes too, whose connection ended
     without an answer, in case it was closed while idle; so we look whether it was before we send."""
 
     def request(self, *args: Any, **kwargs: Any) -> None:
-        if self.sock is not None and select.select([self.sock], [], [], 0)[0]:
-            self.close()  # readable before a request: the other side has closed it
+        if self.sock is not None and _ended(self.sock):
+            self.close()
         super().request(*args, **kwargs)
 
     def getresponse(self) -> http.client.HTTPResponse:
@@ -93,16 +112,21 @@ class Api:
 
     def call(self, call: Call) -> dict[str, Any]:
         """The answer of one call. Raises the errors of `sync.errors`."""
-        answer = self.send(call.method, UNITS[call.method], call.repeatable, call.request.execute)
-        return answer if isinstance(answer, dict) else {}  # batchModify answers nothing
+        return self.read(call.method, self.send(call.method, UNITS[call.method], call.repeatable, call.request.execute))
+
+    def read(self, method: str, answer: Any) -> dict[str, Any]:
+        """An answer that is Google's. Raises `Busy` for one that is not: the client library lets any text through."""
+        if isinstance(answer, dict):
+            return answer
+        if not answer and method in ANSWERLESS:
+            return {}
+        raise Busy("not Google's answer", retry_after=self._hint(), vendor=errors.VENDOR, operation=method)
 
     def send(self, method: str, units: float, repeatable: bool, execute: Callable[..., Any]) -> Any:
         """Pay `units`, run `execute(http=...)` once, and raise what went wrong as ours."""
         self.meter.spend(method, units)
         try:
             answer = execute(http=self._http())
-        except HttpError as error:
-            raise self.refused(errors.read(error), method, repeatable) from error
         except RefreshError as error:
             raise errors.from_refresh(error, method, hint=self._hint()) from error
         except TROUBLE as error:
@@ -110,6 +134,8 @@ class Api:
             raise Busy(
                 detail, retry_after=self._hint(), unknown=not repeatable, vendor=errors.VENDOR, operation=method
             ) from error
+        except HttpError as error:
+            raise self.refused(errors.read(error), method, repeatable) from error
         self._strikes = 0
         return answer
 
