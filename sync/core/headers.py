@@ -102,12 +102,15 @@ def _people(value: str, budget: Budget) -> Iterator[tuple[str, str]]:
             shown = f"{loose}, {shown}"
         loose = ""
         yield email, "" if shown.lower() == email else shown
-    if not found and "@" in value:
+    if not found:
         for raw in _LOOSE.findall(decode_words(value, budget)):
             email = normalise(raw)
             if email:
+                found += 1
                 budget.note("address list read loosely")
                 yield email, ""
+    if not found and value.strip() and not value.rstrip().endswith(";"):  # an empty group hides its members on purpose
+        budget.note("header without a usable address")
 
 
 def participants(part: Part, budget: Budget) -> tuple[Participant, ...]:

@@ -254,7 +254,7 @@ def _inline(part: Part, related: bool, shown: set[str], size: int, has_html: boo
 
 
 def _kind(root: Part, found: _Found, people: tuple[Participant, ...]) -> MessageKind:
-    report = root.parameter("content-type", "report-type").lower() if root.content_type == "multipart/report" else ""
+    report = root.parameter("content-type", "report-type").lower()
     if "receipt" in found.kinds or report == "disposition-notification":
         return "receipt"
     if "bounce" in found.kinds or report == "delivery-status" or root.get("x-failed-recipients"):

@@ -65,8 +65,8 @@ def _assembled(text: str, above: list[str], below: list[str]) -> str:
         quotations = sum(quoted for quoted, _ in runs)
         kept = answers[0] if quotations == 1 else below
         above = [*above, *kept] if quotations == 1 else [*above, "", *kept]
-    while above and not above[-1].strip(" -_"):
-        above = above[:-1]
+    while above and not above[-1].strip(" -_"):  # a rule that was drawn above the quotation
+        above.pop()
     result = tidy("\n".join(above))
     return result if result.strip() else tidy(text)
 

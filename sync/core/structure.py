@@ -89,7 +89,8 @@ _NOT_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghij
 
 def _base64(raw: bytes, budget: Budget) -> bytes:
     out = []
-    for piece in re.split(rb"=+", raw.translate(None, _NOT_BASE64)):  # padding in the middle: joined pieces
+    pieces = re.split(rb"=+", raw.translate(None, _NOT_BASE64))  # padding in the middle: pieces that were joined
+    for piece in pieces if len(pieces) < 1000 else [b"".join(pieces)]:
         if len(piece) % 4 == 1:
             budget.note("broken base64")
             piece = piece[:-1]
@@ -201,8 +202,9 @@ def _chomp(piece: bytes) -> bytes:
 
 def _guess_boundary(body: bytes) -> bytes:
     for line in _LINES.split(body[:4096])[:40]:
-        if line.startswith(b"--") and len(line.strip()) > 4 and body.count(line.strip()) > 1:
-            return line.strip()[2:]
+        mark = line.strip()
+        if mark.startswith(b"--") and mark.strip(b"-") and body.count(mark) > 1:
+            return mark[2:]
     return b""
 
 
@@ -254,6 +256,7 @@ def _content_type(headers: tuple[tuple[str, str], ...], default: str, budget: Bu
     kind = value.partition(";")[0].strip().strip('"').lower()
     if re.fullmatch(r"[a-z0-9!#$&^_.+*-]+/[a-z0-9!#$&^_.+*-]+", kind):
         return kind
+    budget.note("unreadable content type")
     if re.match(r"\s*\"?(text|multipart)\b", value, re.IGNORECASE) or "/" not in kind:
         return "text/html" if "html" in value[:60].lower() else "text/plain"
     return "application/octet-stream"
