@@ -150,6 +150,11 @@ _locks: dict[Key, threading.Lock] = {}
 _guard = threading.Lock()
 
 
+def forget() -> None:
+    """Sign in anew from now on: credentials were changed."""
+    _tokens.clear()
+
+
 class Login:
     """The current token of one grant. Threads and logins of the same key share it; only one of them fetches."""
 

@@ -97,14 +97,11 @@ class Plan:
 
     def _queries(self, name: str, columns: Sequence[str], keys: Sequence[Key]) -> list[Query]:
         def build(some: Sequence[Key]) -> str:
-            exact = {
-                "address": soql.either(
-                    [soql.within(f, [k.value for k in some if k.by == "address"]) for f in self._fields[name]]
-                ),
-                "company": soql.within("Name", [k.value for k in some if k.by == "company"]),
-            }
+            addresses = [key.value for key in some if key.by == "address"]
+            exact = [soql.within(field, addresses) for field in self._fields[name]]
+            exact.append(soql.within("Name", [key.value for key in some if key.by == "company"]))
             loose = [self._condition(name, key) for key in some if key.by in ("domain", "website")]
-            where = [soql.either([*exact.values(), *loose]), _FILTER.get(name, "")]
+            where = [soql.either([*exact, *loose]), _FILTER.get(name, "")]
             condition = " AND ".join(part for part in where if part)
             return soql.select(columns, name, condition)
 

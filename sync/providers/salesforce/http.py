@@ -176,7 +176,7 @@ class Client:
             parsed = error.content
         except requests.exceptions.ConnectTimeout as error:
             raise Busy("no connection", vendor=VENDOR, operation=operation) from error
-        except (requests.RequestException, ValueError) as error:
+        except (requests.RequestException, ValueError, TypeError) as error:  # TypeError: the library on a bare null
             # a refused connection never reached the service; anything later may have taken effect
             if _never_connected(error):
                 raise Busy("no connection", vendor=VENDOR, operation=operation) from error
