@@ -22,17 +22,25 @@ def run(work: Work) -> None:
     work.lane("background")
     pull.pull(work)
     settle.settle(work)  # what an earlier wake decided but could not settle
-    while True:
-        with work.commit() as tx:
-            claimed = tx.claim(work.clock(), BATCH)
-        if not claimed:
-            return
+    while claimed := _claim(work):
         work.lane("person")
         before = work.spent()
         cases = _bind(work, _fetch(work, claimed))
         if cases:
             file.file(work, cases, before)
         settle.settle(work)
+
+
+def _claim(work: Work) -> list[Sighting]:
+    """The next mails. One whose last try ended without a word may have killed its worker: it is tried alone, so that it
+    cannot take the others with it."""
+    with work.commit() as tx:
+        claimed = tx.claim(work.clock(), BATCH)
+        suspects = [sighting for sighting in claimed if sighting.attempts > 1]
+        if not suspects:
+            return claimed
+        tx.defer([sighting.id for sighting in claimed if sighting is not suspects[0]], work.clock())
+        return suspects[:1]
 
 
 def _fetch(work: Work, claimed: Sequence[Sighting]) -> list[tuple[Sighting, Message]]:
