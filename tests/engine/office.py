@@ -75,7 +75,7 @@ class Desk:
         return self.box.state(key)
 
 
-@dataclass(slots=True)
+@dataclass
 class Office:
     """Anna and Ben, their mailboxes and their CRM."""
 
