@@ -27,6 +27,7 @@ from rq.serializers import JSONSerializer
 from sync import declare, embedded, jobs, log, report, settings, wiring
 from sync.declare.apply import apply as apply_declaration
 from sync.doctor import examine
+from sync.engine.work import Ports
 from sync.settings import ConfigError, Settings
 from sync.store.database import StoreError
 from sync.store.store import Store
@@ -182,12 +183,14 @@ def _self(name: str, *arguments: str, environ: dict[str, str] | None = None) -> 
 
 
 @main.command()
+@click.option("--offline", is_flag=True, help="Ask the database only, not the mailboxes.")
 @json_option
 @refusals
-def status(as_json: bool) -> None:
+def status(offline: bool, as_json: bool) -> None:
     """Per mailbox: state, seconds that the oldest unsettled drop has waited, next look, parked mails."""
-    with opened(settings.load()) as store:
-        found = report.status(store, time.time())
+    config = settings.load()
+    with opened(config) as store:
+        found = report.status(store, None if offline else _ports(config), time.time())
     _print(found, as_json, report.show_status)
 
 
@@ -198,12 +201,24 @@ def status(as_json: bool) -> None:
 def explain(message_id: str, as_json: bool) -> None:
     """The whole decision about the mail with MESSAGE_ID: each address, the rule, the records, the calls."""
     config = settings.load()
-    app = functools.cache(lambda: wiring.App(config))  # needs Redis, which the stored part of the answer does not
     with opened(config) as store:
-        found = report.explain(store, lambda mailbox_id: app().ports(mailbox_id), message_id)
+        found = report.explain(store, _ports(config), message_id)
     _print(found, as_json, report.show_explanation)
     if not found["filings"]:
         sys.exit(1)
+
+
+def _ports(config: Settings) -> Callable[[int], Ports]:
+    """Opens both ends of a mailbox; without Redis it refuses each, so that what is stored is shown all the same."""
+    try:
+        return wiring.App(config).ports
+    except ConfigError as error:
+        refusal = error
+
+    def refuse(_mailbox_id: int) -> Ports:
+        raise refusal
+
+    return refuse
 
 
 @main.command()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -25,25 +26,46 @@ from sync.store.rows import Explanation, Health, ParkedItem, Sighting
 from sync.store.store import Store
 
 
-def status(store: Store, now: float) -> dict[str, Any]:
-    """Every mailbox. `lag` is the age in seconds of the oldest drop that is not settled; 0: there is none."""
-    return {"mailboxes": [_health(health, now) for health in store.status(now)]}
+def status(store: Store, open_ports: Callable[[int], Ports] | None, now: float) -> dict[str, Any]:
+    """Every mailbox. `lag` is for how many seconds the oldest drop has waited, 0 when there is none: as the store knows
+    it, and at most, as the mailbox itself tells, for what no worker has seen yet. Without `open_ports` no mailbox is
+    asked; one that cannot be asked says why in `not_asked`."""
+    with ThreadPoolExecutor(8) as pool:
+        rows = pool.map(lambda health: _health(store, open_ports, health, now), store.status(now))
+        return {"mailboxes": list(rows)}
 
 
-def _health(health: Health, now: float) -> dict[str, Any]:
+def _health(store: Store, open_ports: Callable[[int], Ports] | None, health: Health, now: float) -> dict[str, Any]:
+    lag, refusal = health.lag, None
+    if open_ports is None or health.state == "disabled":
+        refusal = "disabled" if health.state == "disabled" else "offline"
+    else:
+        try:
+            lag = max(lag, _unseen(store, open_ports, health, now))
+        except (RemoteError, ConfigError) as error:
+            refusal = str(error)
     return {
         "mailbox": health.mailbox_id,
         "address": health.address,
         "policy": health.policy,
         "state": health.state,
         "reason": health.reason,
-        "lag": round(health.lag, 1),
+        "lag": round(lag, 1),
+        "not_asked": refusal,
         "waiting": health.open + health.decided,
         "next_due": _moment(max(health.next_due, health.not_before)),
         "due_in": round(max(0.0, max(health.next_due, health.not_before) - now), 1),
         "last_sync": _moment(health.synced_at),
         "parked": [_parked(item) for item in health.parked],
     }
+
+
+def _unseen(store: Store, open_ports: Callable[[int], Ports], health: Health, now: float) -> float:
+    """How long a drop that no worker has seen may have waited: no longer than since the last finished look, and no
+    longer than the mail is there."""
+    drops = [item.remote_id for key, item in store.labels(health.mailbox_id).items() if key.startswith("drop.")]
+    arrived = open_ports(health.mailbox_id).mail.lag(drops) if drops else {}
+    return max(0.0, now - max(min(arrived.values()), health.synced_at or 0.0)) if arrived else 0.0
 
 
 def _parked(item: ParkedItem) -> dict[str, Any]:
@@ -87,6 +109,8 @@ def show_status(found: Mapping[str, Any]) -> None:
         )
     console.print(table)
     for row in found["mailboxes"]:
+        if row["not_asked"] not in (None, "disabled", "offline"):
+            console.print(f"{row['address']} could not be asked: {row['not_asked']}", markup=False)
         for item in row["parked"]:
             text = item["text"] or item["reason"]
             console.print(f"parked {item['id']} in {row['address']} since {item['since']}: {text}", markup=False)
