@@ -8,7 +8,7 @@ import yaml
 
 from sandbox.frame.vendor import Json
 
-PARTS = {"users", "google", "microsoft", "salesforce", "mail"}
+PARTS = {"users", "domains", "groups", "google", "microsoft", "salesforce", "mail", "stories", "cases"}
 
 
 def read_organisation(path: Path) -> Json:
