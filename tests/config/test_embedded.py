@@ -78,3 +78,30 @@ def test_a_leash_whose_holder_is_gone_already_does_not_start_the_program(tmp_pat
     command[command.index(str(os.getpid()))] = str(other.pid)
     assert subprocess.run(command, check=False).returncode in (-signal.SIGKILL, 128 + signal.SIGKILL)
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGTERM])
+def test_the_leash_that_stays_ends_the_program_too(tmp_path: Path, sign: signal.Signals) -> None:
+    """The way of systems without PR_SET_PDEATHSIG: the wrapper watches its parent and passes signals on."""
+    steady = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
+    wrapper = (
+        "import sys\nfrom sync import leash\nleash._LINUX = False\n"
+        f"sys.exit(leash.main([sys.argv[1], sys.executable, '-c', {steady!r}]))"
+    )
+    holder = (
+        "import os, subprocess, sys\n"
+        f"process = subprocess.Popen([sys.executable, '-c', {wrapper!r}, str(os.getpid())])\n"
+        "print(process.pid, flush=True)\nsys.exit(process.wait())"
+    )
+    process = subprocess.Popen([sys.executable, "-c", holder], stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    with process.stdout:
+        wrapped, program = (int(process.stdout.readline()) for _ in range(2))
+        if sign == signal.SIGKILL:
+            process.kill()
+            process.wait()
+        else:
+            os.kill(wrapped, sign)
+            assert process.wait(10) == 128 + signal.SIGTERM
+    assert gone(program)
+    assert gone(wrapped)
