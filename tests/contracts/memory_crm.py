@@ -143,7 +143,9 @@ class MemoryCrm:
             key = activity.message_id
             if key not in question.message_ids and key not in sent:
                 continue
-            if activity.record.kind == "task" and (key not in sent or _task_subject(sent[key].subject) != activity.subject):
+            if activity.record.kind == "task" and (
+                key not in sent or _task_subject(sent[key].subject) != activity.subject
+            ):
                 continue
             known = out.get(key) or Filed(activity.record)
             owner = {activity.owner} if activity.owner else set()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,6 +12,7 @@ import pytest
 from sync.errors import Busy, Conflict, Denied, Rejected
 from sync.model import (
     Attachment,
+    Directory,
     Entry,
     Filed,
     NewRecord,
@@ -24,16 +25,27 @@ from sync.model import (
 from sync.ports import CrmProvider
 from tests.contracts.crm_world import Activity, CountingMeter, CrmWorld
 from tests.contracts.memory_crm import MemoryCrmWorld
+from tests.contracts.salesforce_world import SalesforceWorld
+from tests.sandboxed import Sandbox
 
 WHEN = datetime(2026, 11, 3, 10, 30, tzinfo=UTC)
 LAURA = "laura@acme.example"
 DANIEL = "daniel@acme.example"
 
 
-@pytest.fixture(params=["memory"])
+@pytest.fixture(scope="module")
+def crm_sandbox() -> Iterator[Sandbox]:
+    """A sandbox whose Salesforce is filled anew for every test."""
+    with Sandbox.start(seed=False) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(params=["memory", "salesforce"])
 def world(request: pytest.FixtureRequest) -> CrmWorld:
     """A CRM per adapter."""
-    return MemoryCrmWorld()
+    if request.param == "memory":
+        return MemoryCrmWorld()
+    return SalesforceWorld(request.getfixturevalue("crm_sandbox"))
 
 
 @pytest.fixture
@@ -41,9 +53,15 @@ def crm(world: CrmWorld) -> CrmProvider:
     return world.crm()
 
 
-def question(**wanted: Iterable[Any]) -> Question:
-    """`sent` as a tuple, everything else as a set."""
-    return Question(**{name: tuple(v) if name == "sent" else frozenset(v) for name, v in wanted.items()})
+def question(
+    *,
+    addresses: Iterable[str] = (),
+    message_ids: Iterable[str] = (),
+    domains: Iterable[str] = (),
+    companies: Iterable[str] = (),
+    sent: Iterable[Sent] = (),
+) -> Question:
+    return Question(frozenset(addresses), frozenset(message_ids), frozenset(domains), frozenset(companies), tuple(sent))
 
 
 def entry(world: CrmWorld, number: int = 1, **changes: Any) -> Entry:
@@ -178,7 +196,7 @@ def test_every_asked_key_is_answered(world: CrmWorld, crm: CrmProvider) -> None:
 def test_an_empty_question_costs_nothing(world: CrmWorld, crm: CrmProvider) -> None:
     with Calls(world) as calls:
         found = crm.match(Question())
-    assert found.people == found.by_domain == found.by_company == found.filed == {}
+    assert found == Directory()
     assert calls.made == 0
 
 

@@ -78,6 +78,8 @@ class Salesforce:
     def file(self, entries: Sequence[Entry]) -> Sequence[Outcome]:
         """One call for up to 75 entries of together 500 records and 48 MB; one more round for entries that Salesforce
         refused in a way that can be mended."""
+        if not entries:
+            return []
         description = self._descriptions.of(self._client)
 
         def graph(entry: Entry, fixes: Fixes) -> Graph:
