@@ -131,7 +131,10 @@ class Policy:
     enabled: bool = _option(True, _flag, "The policy runs; off pauses its mailboxes and loses nothing.", "general")
     # schedule
     drop_poll_seconds: int = _option(
-        30, _number(5, 3600), "Seconds between looks at the changes of a mailbox without push.", "schedule"
+        30,
+        _number(1, 3600),
+        "Seconds between looks at an active mailbox without push; quiet ones up to four times that.",
+        "schedule",
     )
     sweep_minutes: int = _option(
         10,

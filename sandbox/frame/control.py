@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flask import Flask, jsonify, request
+from flask import Flask, Response, jsonify, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
@@ -168,6 +168,10 @@ def _looks(app: Flask, frame: Frame) -> None:
     @app.get("/stories")
     def stories() -> ResponseReturnValue:
         return jsonify(frame.stories())
+
+    @app.get("/mail/<name>")
+    def mail(name: str) -> ResponseReturnValue:
+        return Response(frame.mail(name), mimetype="message/rfc822")
 
     @app.get("/state/<name>")
     def state(name: str) -> ResponseReturnValue:

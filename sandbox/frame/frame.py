@@ -96,6 +96,14 @@ class Frame:
         """The mails of the seeded organisation that a demo or a test may speak of by name."""
         return dict(self._seed[0].get("stories", {})) if self._seed else {}
 
+    def mail(self, name: str) -> bytes:
+        """The bytes of a seeded mail; LookupError when there is no such file."""
+        folder = self._seed[1] if self._seed else None
+        path = folder / name if folder else None
+        if path is None or path.parent != folder or not path.is_file():
+            raise LookupError(f"no mail {name!r}")
+        return path.read_bytes()
+
     def ready(self) -> dict[str, Any]:
         """The ready line."""
         out: dict[str, Any] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -150,7 +151,10 @@ class Control(_Api):
         return dict(self.call("GET", "/stories"))
 
     def deliver(self, address: str, file: str) -> None:
-        self.call("POST", "/act/google/deliver", {"user": address, "file": file})
+        raw = self._http.get(f"{self.url}/mail/{file}", timeout=TIMEOUT)
+        raw.raise_for_status()
+        body = {"user": address, "raw_base64": base64.b64encode(raw.content).decode()}
+        self.call("POST", "/act/google/deliver", body)
 
     def meter(self) -> dict[str, Any]:
         return dict(self.call("GET", "/meter"))
