@@ -30,13 +30,14 @@ def scripts() -> list[Script]:
     return [script for name in SCRIPT_FILES for script in table(name)]
 
 
-def office_hours(when: datetime) -> datetime:
-    """The same moment, or the next one in which people sit at their desks."""
-    if when.hour >= 18:
-        when = (when + timedelta(days=1)).replace(hour=7, minute=(when.minute * 7) % 60)
-    if when.hour < 7:
-        when = when.replace(hour=8)
-    return when + timedelta(days=max(0, 7 - when.weekday()) if when.weekday() > 4 else 0)
+def office_hours(when: datetime, country: str) -> datetime:
+    """The same moment, or the next one in which people of `country` sit at their desks."""
+    there = mime.local(when, country)
+    if there.hour >= 18:
+        there = (there + timedelta(days=1)).replace(hour=7, minute=(there.minute * 7) % 60)
+    if there.hour < 7:
+        there = there.replace(hour=8)
+    return there + timedelta(days=max(0, 7 - there.weekday()) if there.weekday() > 4 else 0)
 
 
 def _castable(script: Script) -> list[str]:
@@ -67,7 +68,7 @@ def _parameters(script: Script, account: str, cast: dict[str, Person], when: dat
     quantity = (12, 20, 25, 40, 60, 75, 120, 250)[number // 7 % 8]
     discount = (4, 5, 6, 8)[number // 11 % 4]
     total = product["unit"] * quantity
-    visit = office_hours(when + timedelta(days=9 + number % 5))
+    visit = office_hours(when + timedelta(days=9 + number % 5), "Sweden")
     return {"product": product["name"], "note": product["note"], "unit": f"{product['unit']}.00", "qty": quantity,
             "total": f"{total:,}", "discount": discount, "net": f"{total * (100 - discount) // 100:,}",
             "ref": f"Q-26-{1000 + number % 900}", "order": f"SO-{118000 + number % 1900}",
@@ -115,12 +116,13 @@ def play(script: Script, account: str, start: datetime, seed: str) -> Iterator[M
     """One conversation: its mails in order of time."""
     cast = _cast(script, account)
     values = _parameters(script, account, cast, start, seed)
-    lang, subject, last, when = script.get("lang", "en"), script["subject"].format(**values), None, office_hours(start)
+    lang, subject, last, when = script.get("lang", "en"), script["subject"].format(**values), None, start
     for number, turn in enumerate(script["turns"]):
         author = cast[turn["from"]]
         if number:
             pause = timedelta(hours=turn.get("after", 20), minutes=int(mime.digest(seed, number)[:2], 16))
-            when = office_hours(when + pause)
+            when += pause
+        when = office_hours(when, author.country)
         to, cc = _recipients(turn, cast, author, last)
         if "subject" in turn:
             line, last = turn["subject"].format(**values), last if turn.get("quote", True) else None
