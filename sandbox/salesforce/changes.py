@@ -155,7 +155,7 @@ def insert(ctx: Context, sobject: SObject, row: Row, given: frozenset[str] = fro
     now = ctx.org.stamp()
     row["Id"] = ctx.org.ids.make(sobject.prefix)
     for f in sobject.fields.values():
-        if f.may("A"):
+        if f.may("A") and not row.get(f.name):
             row[f.name] = ctx.org.number(sobject.name)
     for name in SYSTEM:
         if name in sobject.fields and row.get(name) is None:

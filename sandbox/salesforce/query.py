@@ -250,8 +250,8 @@ class Runner:
         child = self.ctx.org.schema.children[binder.sobject.name].get(query.sobject.lower())
         if child is None or child.sobject not in self.ctx.org.schema.objects:
             raise refused("INVALID_TYPE", f"Didn't understand relationship '{query.sobject}' in FROM part of query "
-                          "call. If you are attempting to use a custom relationship, be sure to append the '__r' after the "
-                          f"custom relationship name. {HINT}", self.text, query.at)  # fmt: skip
+                          "call. If you are attempting to use a custom relationship, be sure to append the '__r' "
+                          f"after the custom relationship name. {HINT}", self.text, query.at)  # fmt: skip
         sobject = self._object(child.sobject)
         inner = Binder(self.ctx, replace(query, sobject=sobject.name), sobject, self.text)
         self._check(replace(query, where=None), binder.sobject)

@@ -292,8 +292,8 @@ def parse(text: str) -> Query:
         at = len(text.rstrip()) if error.token.type == "$END" else error.token.start_pos
         raise refused("MALFORMED_QUERY", f"unexpected token: '{word}'", text, at) from None
     except UnexpectedCharacters as error:
-        at = error.pos_in_stream
-        raise refused("MALFORMED_QUERY", f"unexpected token: '{text[at]}'", text, at) from None
+        seen: int = getattr(error, "pos_in_stream", 0)  # lark's own type for it is None
+        raise refused("MALFORMED_QUERY", f"unexpected token: '{text[seen : seen + 1]}'", text, seen) from None
     except VisitError as error:
         if isinstance(error.orig_exc, _Illegal):
             raise refused("MALFORMED_QUERY", error.orig_exc.message, text, error.orig_exc.at) from None
