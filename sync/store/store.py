@@ -9,8 +9,9 @@ from typing import Any, Literal, overload
 
 import sqlalchemy as sa
 
-from sync.store import leases, reading
-from sync.store.database import Database, StoreError, upgrade
+from sync.core.labels import Remembered
+from sync.store import leases, reading, sightings
+from sync.store.database import Database, StoreError, migration
 from sync.store.leases import Lease
 from sync.store.rows import (
     Change,
@@ -48,6 +49,10 @@ class Store:
     def migrate(self) -> None:
         """Bring the tables to this version's form and make the installation's hash key, once; harmless to repeat, also
         by several processes at a time. Raises `SecretKeyError` when the data belongs to another key."""
+        if self.ready():
+            self._vault.decrypt(self._hash_key())
+            return
+        upgrade = migration()
         with self._database.migrating() as conn:
             upgrade(conn)
             found = conn.execute(sa.select(installation.c.hash_key)).scalar()
@@ -165,6 +170,11 @@ class Store:
         """In any case of letters."""
         with self._config() as tx:
             return tx.mailbox_by_address(address)
+
+    def labels(self, mailbox_id: int) -> dict[str, Remembered]:
+        """As `Transaction.labels`, for those who only read."""
+        with self._database.reading() as conn:
+            return sightings.labels(conn, mailbox_id)
 
     def put_connection(self, name: str, vendor: str, settings: Mapping[str, Any], secrets: Mapping[str, Any]) -> Change:
         with self.writing() as tx:

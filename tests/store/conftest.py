@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pytest
+
 from sync.store.leases import Lease
 from sync.store.rows import NewSighting, Sighting
 from sync.store.store import Store
-
 from tests.databases import database, postgres, store
 
 __all__ = ["database", "postgres", "store"]
@@ -36,7 +36,7 @@ class Site:
         """These mails seen and claimed."""
         with self.store.under(lease, now, 60) as tx:
             tx.see([seen(remote_id, target=target) for remote_id in remote_ids], now)
-            return tx.claim(now, 100)
+            return [s for s in tx.claim(now, 100) if s.remote_id in remote_ids and s.target == target]
 
     def filing(self, lease: Lease, remote_id: str = "m1", key: str = "key", now: float = NOW) -> int:
         """The id of a filing that the mail was bound to."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import multiprocessing
 import os
 import threading
@@ -15,12 +16,12 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+
 from sync.store import database as databases
 from sync.store.database import Database, StoreError
 from sync.store.store import Store
 from sync.store.tables import REVISION, metadata
 from sync.store.vault import SecretKeyError
-
 from tests.databases import KEY, assert_no_content, dump
 from tests.store.conftest import NOW, Site
 
@@ -66,8 +67,10 @@ def _migrate(url: str) -> str:
 
 
 def test_several_processes_migrate_at_once(database: str) -> None:
-    with ProcessPoolExecutor(4, mp_context=multiprocessing.get_context("forkserver")) as pool:
-        assert len(set(pool.map(_migrate, [database] * 8))) == 1
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["sync.store.store", "alembic.command"])
+    with ProcessPoolExecutor(4, mp_context=context) as pool:
+        assert len(set(pool.map(_migrate, [database] * 4))) == 1
 
 
 def test_several_threads_migrate_at_once(database: str) -> None:
@@ -104,9 +107,13 @@ def test_a_sqlite_file_is_private_and_its_folder_is_made(tmp_path: Path) -> None
 
 
 def test_a_failed_transaction_leaves_nothing(site: Site) -> None:
-    with pytest.raises(ZeroDivisionError), site.store.writing() as tx:
-        tx.put_mailbox("eve@acme.example", "sales")
-        raise ZeroDivisionError
+    def broken() -> None:
+        with site.store.writing() as tx:
+            tx.put_mailbox("eve@acme.example", "sales")
+            tx.put_mailbox("dan@acme.example", "no such policy")
+
+    with pytest.raises(StoreError, match="no such policy"):
+        broken()
     assert site.store.mailbox_by_address("eve@acme.example") is None
 
 
@@ -170,14 +177,10 @@ def test_nothing_of_a_mail_can_be_read_from_the_tables(site: Site, database: str
         "Dear Ann, the offer",
         base64.b64encode(b"xy: Dear Ann, the offer.").decode(),
         b"Dear Ann, the offer".hex(),
-        "d9c7b0f1",
+        hashlib.sha256(b"dear ann, the offer").hexdigest(),
     ],
 )
 def test_the_search_for_content_finds_it(site: Site, database: str, leak: str) -> None:
-    if leak == "d9c7b0f1":
-        import hashlib
-
-        leak = hashlib.sha256(b"dear ann, the offer").hexdigest()
     lease = site.lease()
     with site.store.under(lease, NOW, 60) as tx:
         tx.set_cursor("mail", leak)
