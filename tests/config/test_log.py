@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import logging
@@ -10,12 +11,11 @@ from pathlib import Path
 
 import pytest
 import structlog
-from cryptography.fernet import Fernet
 
 from sync import log
 from sync.settings import load
 
-KEY = Fernet.generate_key().decode()
+KEY = base64.urlsafe_b64encode(b"a key for the tests, of 32 bytes").decode()
 
 
 @pytest.fixture

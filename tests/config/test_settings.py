@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import stat
 from pathlib import Path
 
 import pytest
-from cryptography.fernet import Fernet
 
 from sync import settings
 from sync.settings import SETTINGS, ConfigError, load, make_key
 
-KEY = Fernet.generate_key().decode()
+KEY = base64.urlsafe_b64encode(b"a key for the tests, of 32 bytes").decode()
 
 
 def environment(tmp_path: Path, **more: str) -> dict[str, str]:
