@@ -16,7 +16,7 @@ from google_auth_httplib2 import Request
 
 from sync.ports import MailProvider, Meter
 from sync.providers.google.auth import Grants, Secrets
-from sync.providers.google.http import Http
+from sync.providers.google.connection import Http
 from sync.providers.google.mail import Gmail
 from tests.contracts.mail_world import CountingMeter, FaultKind, State
 from tests.sandboxed import Sandbox

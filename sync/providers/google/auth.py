@@ -16,8 +16,8 @@ from google.oauth2 import service_account
 from google.oauth2.credentials import Credentials
 
 from sync.errors import Denied
+from sync.providers.google.connection import Http
 from sync.providers.google.errors import VENDOR
-from sync.providers.google.http import Http
 
 TOKEN_URL = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address, not a secret
 MAIL_SCOPES = (

@@ -5,8 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import random
-import select
-import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,6 +19,7 @@ from googleapiclient.errors import BatchError, HttpError
 from sync.errors import Busy, RemoteError
 from sync.ports import Meter
 from sync.providers.google import errors
+from sync.providers.google.connection import Http
 from sync.providers.google.quota import UNITS
 
 ROOT_URL = "https://gmail.googleapis.com"
@@ -36,48 +35,6 @@ TROUBLE = (
     ValueError,
     KeyError,
 )
-
-
-def _ended(sock: Any) -> bool:
-    """Whether the other side has closed an idle connection. TLS itself may have sent something (session tickets)."""
-    if not select.select([sock], [], [], 0)[0]:
-        return False
-    timeout = sock.gettimeout()
-    sock.settimeout(0)
-    try:
-        sock.recv(1)
-    except (BlockingIOError, ssl.SSLWantReadError):
-        return False
-    except OSError:
-        return True
-    finally:
-        sock.settimeout(timeout)
-    return True  # its end, or bytes that nobody asked for
-
-
-class _Connection(httplib2.HTTPSConnectionWithTimeout):  # type: ignore[misc]
-    """A kept connection that sends nothing twice. httplib2 repeats any request, writes too, whose connection ended
-    without an answer, in case it was closed while idle; so we look whether it was before we send."""
-
-    def request(self, *args: Any, **kwargs: Any) -> None:
-        if self.sock is not None and _ended(self.sock):
-            self.close()
-        super().request(*args, **kwargs)
-
-    def getresponse(self) -> http.client.HTTPResponse:
-        try:
-            response: http.client.HTTPResponse = super().getresponse()
-        except http.client.BadStatusLine as error:
-            raise ConnectionResetError("the connection ended without an answer") from error
-        return response
-
-
-class Http(httplib2.Http):  # type: ignore[misc]
-    """httplib2 over TLS only, with connections that send nothing twice. For one thread."""
-
-    def request(self, uri: str, *args: Any, **kwargs: Any) -> Any:
-        kwargs["connection_type"] = _Connection
-        return super().request(uri, *args, **kwargs)
 
 
 @lru_cache(maxsize=16)
@@ -128,14 +85,14 @@ class Api:
         try:
             answer = execute(http=self._http())
         except RefreshError as error:
-            raise errors.from_refresh(error, method, hint=self._hint()) from error
+            raise errors.from_refresh(error, method, hint=self._hint()) from None  # its text may name people
         except TROUBLE as error:
             detail = f"no answer: {type(error).__name__}"
             raise Busy(
                 detail, retry_after=self._hint(), unknown=not repeatable, vendor=errors.VENDOR, operation=method
             ) from error
         except HttpError as error:
-            raise self.refused(errors.read(error), method, repeatable) from error
+            raise self.refused(errors.read(error), method, repeatable) from None  # as may this one's
         self._strikes = 0
         return answer
 

@@ -14,15 +14,18 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sync.core import mime
-from sync.errors import Missing, Rejected, RemoteError
+from sync.errors import Busy, Missing, Rejected, RemoteError
 from sync.model import LabelMap, LabelTree, Mark, Message, Outcome, Page, Seen
 from sync.ports import Meter
 from sync.providers.google import batch, changes, errors, tree
 from sync.providers.google.changes import INBOX, OUTGOING
+from sync.providers.google.connection import TooLarge
 from sync.providers.google.http import ROOT_URL, Api, Call, service
+from sync.providers.google.quota import BATCH_PARTS
 from sync.providers.google.settle import Delta, write
 
 LIST_PAGE = 500
+READ_BYTES = 64 * 2**20  # of one `read`: what comes after that much is left for the next
 REMEMBERED = 5_000  # messages whose labels are kept: they tell the direction, so that settling need not ask
 ASIDE = frozenset({"TRASH", "SPAM"})  # what the user threw away does not come back to the Inbox
 
@@ -36,6 +39,7 @@ class Gmail:
     ) -> None:
         self.address = address
         self._api = Api(service(api_url or ROOT_URL), http_factory, meter)
+        self._width = BATCH_PARTS  # messages that are read at once: fewer while they are very large
         self._met: OrderedDict[str, frozenset[str]] = OrderedDict()  # labels of messages met before
 
     def ensure_tree(self, label_tree: LabelTree) -> LabelMap:
@@ -59,12 +63,33 @@ class Gmail:
         return [Seen(key, thread, frozenset(inside)) for key, (thread, inside) in found.items()]
 
     def read(self, ids: Sequence[str]) -> Mapping[str, Message | RemoteError]:
-        """20 units per message."""
+        """20 units per message. Of very large ones only as many as fit into memory; the others are `Busy`, for now."""
         wanted = list(dict.fromkeys(ids))
-        answers = batch.run(self._api, [self._get(key, "raw") for key in wanted])
+        out: dict[str, Message | RemoteError] = {}
+        size, width = 0, self._width
+        while wanted[len(out) :]:
+            chunk = wanted[len(out) : len(out) + width]
+            if size > READ_BYTES:
+                return out | dict.fromkeys(wanted[len(out) :], Busy("enough for one call", retry_after=0.0))
+            try:
+                found = self._read(chunk)
+            except TooLarge:
+                width = self._width = max(1, len(chunk) // 4)
+                continue
+            except Busy as error:
+                if not out:
+                    raise
+                return out | dict.fromkeys(wanted[len(out) :], error)
+            out |= found
+            size += sum(message.size for message in found.values() if isinstance(message, Message))
+        self._width = min(BATCH_PARTS, width * 2)
+        return out
+
+    def _read(self, ids: Sequence[str]) -> dict[str, Message | RemoteError]:
+        answers = batch.run(self._api, [self._get(key, "raw") for key in ids])
         return {
             key: answer if isinstance(answer, RemoteError) else self._message(key, answer)
-            for key, answer in zip(wanted, answers, strict=True)
+            for key, answer in zip(ids, answers, strict=True)
         }
 
     def settle(self, marks: Sequence[Mark]) -> Sequence[Outcome]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import socket
 import ssl
 from typing import Any
 
@@ -12,7 +11,6 @@ import pytest
 from google.auth.exceptions import TransportError
 
 from sync.errors import Busy, Conflict, Denied, RemoteError
-from sync.providers.google import http as google_http
 from sync.providers.google.http import LONGEST_HINT, Api, Call, service
 from tests.contracts.mail_world import CountingMeter
 from tests.providers.google.fake_http import Answer, FakeHttp, refusal
@@ -115,20 +113,3 @@ def test_refusals_are_raised_as_ours(status: int, expected: type[RemoteError]) -
     one, _ = api(lambda *request: refusal(status, "x"))
     with pytest.raises(expected):
         one.call(profile(one.client))
-
-
-def test_an_idle_connection_that_was_closed_is_noticed() -> None:
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        assert not google_http._ended(ours)
-        theirs.close()
-        assert google_http._ended(ours)
-
-
-def test_bytes_that_nobody_asked_for_end_a_connection() -> None:
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        ours.settimeout(3.0)
-        theirs.sendall(b"HTTP/1.1 408 Request Timeout\r\n")
-        assert google_http._ended(ours)
-        assert ours.gettimeout() == 3.0
