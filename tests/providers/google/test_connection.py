@@ -70,7 +70,7 @@ def test_a_write_whose_answer_is_lost_is_sent_once(world: GmailWorld) -> None:
 
 
 def test_large_mails_are_read_in_smaller_parts(world: GmailWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "BATCH_BYTES", 300_000)
+    monkeypatch.setattr(connection, "BATCH_BYTES", 400_000)
     box, meter = world.mailbox(), CountingMeter()
     keys = [box.deliver(mail(attachment=bytes(100_000))) for _ in range(9)]
     provider = box.provider(meter)
