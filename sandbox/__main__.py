@@ -56,7 +56,7 @@ def main() -> int:
         frame.start()
         announce(frame, options.json)
         wait(stop, options.parent_pid)
-        frame.close()
+        frame.recorder.close()
     except (OSError, ValueError) as error:
         print(f"sandbox: {error}", file=sys.stderr)
         return 2

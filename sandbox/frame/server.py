@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from cheroot import errors, wsgi
 from cheroot.server import HTTPConnection
 from cheroot.ssl.builtin import BuiltinSSLAdapter
+from cheroot.workers import threadpool
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -64,6 +65,14 @@ class _Gateway(wsgi.Gateway_10):
         return env
 
 
+class _DaemonPool(threadpool.ThreadPool):
+    def _spawn_worker(self) -> threadpool.WorkerThread:
+        worker = threadpool.WorkerThread(self.server)  # type: ignore[no-untyped-call]
+        worker.daemon = True  # a request in flight never keeps a process alive
+        worker.start()
+        return worker
+
+
 class _Server(wsgi.Server):
     ConnectionClass = _Connection
 
@@ -78,13 +87,14 @@ class Port:
         self._server = _Server(
             ("127.0.0.1", port),
             app,
-            numthreads=threads,
+            numthreads=1,
             server_name="sandbox",
             timeout=IDLE_SECONDS,
             request_queue_size=128,
             shutdown_timeout=1,
         )
         self._server.gateway = _Gateway
+        self._server.requests = _DaemonPool(self._server, min=threads)
         if pem is not None:
             self._server.ssl_adapter = BuiltinSSLAdapter(str(pem), str(pem))
         self._server.prepare()

@@ -47,8 +47,13 @@ class Operation:
     api: str
     id: str
     verb: str
-    path: re.Pattern[str]
+    template: str
     method: Json
+
+    @property
+    def path(self) -> re.Pattern[str]:
+        """Matches the path, with its parameters as groups."""
+        return _pattern(self.template)
 
     @property
     def takes_body(self) -> bool:
@@ -71,8 +76,12 @@ def _operations(name: str) -> Iterator[Operation]:
 
     for method in walk(doc):
         template = "/" + doc["servicePath"] + (method.get("flatPath") or method["path"])
-        pattern = re.sub(r"\\\{\\?\+?(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(template))
-        yield Operation(name, method["id"], method["httpMethod"], re.compile(pattern), method)
+        yield Operation(name, method["id"], method["httpMethod"], template, method)
+
+
+@cache
+def _pattern(template: str) -> re.Pattern[str]:
+    return re.compile(re.sub(r"\\\{\\?\+?(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(template)))
 
 
 class Router:
@@ -82,10 +91,10 @@ class Router:
         self._by_shape: dict[tuple[str, int], list[Operation]] = {}
         for name in names:
             for operation in _operations(name):
-                shape = (operation.verb, operation.path.pattern.replace("[^/]", "").count("/"))
+                shape = (operation.verb, operation.template.count("/"))
                 self._by_shape.setdefault(shape, []).append(operation)
         for operations in self._by_shape.values():  # fixed words win over variables
-            operations.sort(key=lambda o: o.path.groups)
+            operations.sort(key=lambda o: o.template.count("{"))
 
     def find(self, verb: str, path: str) -> tuple[Operation, dict[str, str]] | None:
         """Operation and path parameters, or None."""
