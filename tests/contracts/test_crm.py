@@ -900,6 +900,11 @@ def test_records_that_are_gone_have_no_name(world: CrmWorld, crm: CrmProvider) -
     assert crm.names([gone, laura]).keys() == {laura}
 
 
+def test_what_nobody_knows_has_no_name(world: CrmWorld, crm: CrmProvider) -> None:
+    unknown = [RecordRef("email", "not-an-id"), RecordRef("Nothing__c", "a00000000000001AAA")]
+    assert crm.names([*unknown, world.anna]).keys() == {world.anna}
+
+
 def test_no_records_no_call(world: CrmWorld, crm: CrmProvider) -> None:
     with Calls(world) as calls:
         assert crm.names([]) == {}

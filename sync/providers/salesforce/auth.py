@@ -10,11 +10,15 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import jwt
 import requests
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from requests.adapters import HTTPAdapter
 
 from sync.errors import Busy, Denied
@@ -95,8 +99,8 @@ class JwtBearer:
             "exp": int(self.clock()) + JWT_SECONDS,
         }
         try:
-            assertion = jwt.encode(claims, self.private_key, algorithm="RS256")
-        except (ValueError, TypeError, jwt.PyJWTError) as error:
+            assertion = jwt.encode(claims, _signer(self.private_key), algorithm="RS256")
+        except (ValueError, TypeError, UnsupportedAlgorithm, jwt.PyJWTError) as error:
             raise Denied("the private key cannot sign", vendor=VENDOR, operation="token") from error
         grant = "urn:ietf:params:oauth:grant-type:jwt-bearer"
         token, _ = _request(http, self.login_url, {"grant_type": grant, "assertion": assertion})
@@ -207,6 +211,15 @@ def _request(http: requests.Session, login_url: str, form: dict[str, str]) -> tu
         raise Busy(code or "no token", retry_after=seconds, vendor=VENDOR, operation="token", status=status)
     detail = ": ".join(part for part in (code, about) if part)
     raise Denied(detail or "no token", vendor=VENDOR, operation="token", status=status)
+
+
+@lru_cache(maxsize=16)
+def _signer(private_key: str) -> RSAPrivateKey:
+    """Reading a key checks its primes, which takes some 150 ms: once is enough."""
+    key = load_pem_private_key(private_key.encode(), None)
+    if not isinstance(key, RSAPrivateKey):
+        raise TypeError("not an RSA key")
+    return key
 
 
 def _origin(url: str) -> str:

@@ -95,7 +95,7 @@ class Salesforce:
         queries = [query for name, some in sorted(by_object.items()) for query in _title_queries(name, some)]
         instance = self._client.instance_url() if queries else ""
         found: dict[str, Item] = {}
-        for query, rows in self._ask(queries):
+        for query, rows in self._ask(queries, strict=False):
             for row in rows:
                 link = f"{instance}/lightning/r/{query.about}/{row['Id']}/view"
                 title, below = (_path(row, name) for name in _TITLES.get(query.about, ("Name", "")))
@@ -115,6 +115,8 @@ class Salesforce:
         for query, answer in self._ask(plan.queries(), most={"Contact": MANY_ROWS}):
             crowds |= answer.cut
             rows.setdefault(query.about, []).extend(answer)
+        for query, answer in self._ask(plan.people_of_tasks(rows)):
+            rows.setdefault(query.about, []).extend(answer)
         if not crowds:
             return plan.answer(rows)
         rows["Contact"] = [row for _, some in self._ask(plan.people_by_address()) for row in some]
@@ -125,18 +127,21 @@ class Salesforce:
             by_domain.setdefault(domain, []).extend(some)
         return plan.answer(rows, by_domain)
 
-    def _ask(self, queries: Sequence[Query], most: Mapping[str, int] | None = None) -> list[tuple[Query, _Answer]]:
-        """The rows of every query, all pages; of an object in `most` only when there are not more than that."""
+    def _ask(
+        self, queries: Sequence[Query], most: Mapping[str, int] | None = None, *, strict: bool = True
+    ) -> list[tuple[Query, _Answer]]:
+        """The rows of every query, all pages; of an object in `most` only when there are not more than that. Unless
+        `strict`, an object that the user does not see has none."""
         out = []
         for at in range(0, len(queries), QUERIES_PER_CALL):
             some = queries[at : at + QUERIES_PER_CALL]
-            for query, first in zip(some, self._composite(some), strict=True):
+            for query, first in zip(some, self._composite(some, strict), strict=True):
                 limit = (most or {}).get(query.about)
                 too_many = limit is not None and int(first.get("totalSize") or 0) > limit
                 out.append((query, _Answer(() if too_many else self._pages(first), cut=too_many)))
         return out
 
-    def _composite(self, queries: Sequence[Query]) -> list[Mapping[str, Any]]:
+    def _composite(self, queries: Sequence[Query], strict: bool) -> list[Mapping[str, Any]]:
         requests = [
             {"method": "GET", "url": soql.url(self._client.root, query.text), "referenceId": f"q{number}"}
             for number, query in enumerate(queries)
@@ -146,7 +151,7 @@ class Salesforce:
         parts = {part["referenceId"]: part for part in (answer or {}).get("compositeResponse", ())}
         if len(parts) != len(queries):
             raise Busy("an incomplete answer", vendor=VENDOR, operation="composite")
-        return [_body(parts[f"q{number}"], query) for number, query in enumerate(queries)]
+        return [_body(parts[f"q{number}"], query, strict) for number, query in enumerate(queries)]
 
     def _pages(self, first: Mapping[str, Any]) -> Iterable[Row]:
         page = first
@@ -166,7 +171,7 @@ class _Answer(list[Row]):
         self.cut = cut
 
 
-def _body(part: Mapping[str, Any], query: Query) -> Mapping[str, Any]:
+def _body(part: Mapping[str, Any], query: Query, strict: bool) -> Mapping[str, Any]:
     status = int(part["httpStatusCode"])
     body = part["body"]
     if status == 200 and isinstance(body, dict):
@@ -174,6 +179,8 @@ def _body(part: Mapping[str, Any], query: Query) -> Mapping[str, Any]:
     fault = next(iter(faults(body)), Fault(f"HTTP_{status}"))
     if status >= 500:
         raise Busy(fault.code, retry_after=30.0, vendor=VENDOR, operation=f"query {query.about}", status=status)
+    if fault.code in OUTDATED and not strict:
+        return {"totalSize": 0, "done": True, "records": []}
     raise error_for(fault, f"query {query.about}", status)
 
 

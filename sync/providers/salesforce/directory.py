@@ -70,6 +70,17 @@ class Plan:
             out.append((domain, Query("Account", query)))
         return out
 
+    def people_of_tasks(self, rows: Rows) -> list[Query]:
+        """Who else shares the tasks that were found; asked apart, as the tasks cannot be named in a sub-query."""
+        if not self._description.shared_activities:
+            return []
+        ids = [row["Id"] for row, _ in self._found_tasks(rows)]
+
+        def build(some: Sequence[str]) -> str:
+            return soql.select(("TaskId", "RelationId"), "TaskRelation", soql.within("TaskId", some))
+
+        return [Query("TaskRelation", text) for text in soql.fit(ids, build)]
+
     # --- asking
 
     def _people(self) -> list[Query]:
@@ -133,9 +144,7 @@ class Plan:
         """A task has no Message-ID to ask for: subject and time pre-select, the text decides (Description cannot be
         filtered, providers.md 5.3)."""
         sent = sorted(self.question.sent, key=lambda one: one.message_id)
-        columns = ["Id", "Subject", "Description", "CreatedDate", "OwnerId", "WhoId", "WhatId"]
-        if self._description.shared_activities:
-            columns.append("(SELECT RelationId FROM TaskRelations)")
+        columns = ("Id", "Subject", "Description", "CreatedDate", "OwnerId", "WhoId", "WhatId")
 
         def build(some: Sequence[Sent]) -> str:
             since = soql.moment(min(one.since for one in some) - MARGIN)
@@ -198,25 +207,40 @@ class Plan:
         return any(below(email_domain(row.get(field) or ""), domain) for field in fields)
 
     def _answer_filed(self, rows: Rows) -> dict[str, Filed]:
-        sent = {one.message_id for one in self.question.sent}
-        wanted = {identifier(one): one for one in self.question.message_ids | sent}
+        wanted = self._identifiers()
         out: dict[str, Filed] = {}
         for row in _ordered(rows.get("EmailMessage", ())):
             key = wanted.get(row.get("MessageIdentifier") or "")
             if key is not None and key not in out:
-                ids = [*_children(row, "EmailMessageRelations"), row.get("RelatedToId")]
+                people = [
+                    child.get("RelationId") for child in (row.get("EmailMessageRelations") or {}).get("records") or ()
+                ]
                 activity = RecordRef("task", row["ActivityId"]) if row.get("ActivityId") else None
-                out[key] = Filed(RecordRef("email", row["Id"]), _refs(ids), activity)
+                out[key] = Filed(RecordRef("email", row["Id"]), _refs([*people, row.get("RelatedToId")]), activity)
         mails = frozenset(out)
-        for row in _ordered(rows.get("Task", ())):
-            key = wanted.get(message_id_of(row.get("Description") or ""))
-            if key is None or key not in sent or key in mails:
+        for row, key in self._found_tasks(rows):
+            if key in mails:
                 continue
-            people = _refs([*_children(row, "TaskRelations"), row.get("WhoId"), row.get("WhatId"), row.get("OwnerId")])
+            shared = [one["RelationId"] for one in rows.get("TaskRelation", ()) if one["TaskId"] == row["Id"]]
+            people_of = _refs([*shared, row.get("WhoId"), row.get("WhatId"), row.get("OwnerId")])
             known = out.get(key)  # one mail may have several tasks: the oldest is the activity
             record = known.record if known else RecordRef("task", row["Id"])
-            out[key] = Filed(record, people | known.people if known else people)
+            out[key] = Filed(record, people_of | known.people if known else people_of)
         return out
+
+    def _found_tasks(self, rows: Rows) -> list[tuple[Row, str]]:
+        """The tasks that are ours, and the Message-ID of each; oldest first."""
+        sent = {one.message_id for one in self.question.sent}
+        wanted = {held: key for held, key in self._identifiers().items() if key in sent}
+        found = [
+            (row, wanted.get(message_id_of(row.get("Description") or ""))) for row in _ordered(rows.get("Task", ()))
+        ]
+        return [(row, key) for row, key in found if key is not None]
+
+    def _identifiers(self) -> dict[str, str]:
+        """How the CRM holds the Message-IDs that are asked for."""
+        asked = self.question.message_ids | {one.message_id for one in self.question.sent}
+        return {identifier(key): key for key in asked}
 
 
 def email_fields(description: Description, name: str, extra: Sequence[str]) -> tuple[str, ...]:
@@ -242,10 +266,6 @@ def _ordered(rows: Sequence[Row]) -> list[Row]:
 def _person(name: str, row: Row, address: str, field: str) -> Person:
     account = RecordRef("account", row["AccountId"]) if row.get("AccountId") else None
     return Person(RecordRef(KINDS[name], row["Id"]), row.get("Name") or "", address, account, field)
-
-
-def _children(row: Row, name: str) -> list[str | None]:
-    return [child.get("RelationId") for child in (row.get(name) or {}).get("records") or ()]
 
 
 def _refs(ids: Iterable[str | None]) -> frozenset[RecordRef]:

@@ -151,9 +151,24 @@ def test_an_object_that_the_user_does_not_see_is_not_asked() -> None:
 def test_a_task_is_looked_for_by_subject_and_time() -> None:
     (text,) = [t for t in texts(Question(sent=(Sent("<m@x>", " It's\n 5% ", WHEN),))) if "FROM Task " in t]
     assert "Subject IN ('It\\'s 5%') AND CreatedDate >= 2026-11-03T10:20:00Z AND TaskSubtype = 'Email'" in text
-    assert "TaskRelations" in text
-    (text,) = [t for t in texts(Question(sent=(Sent("<m@x>", "", WHEN),)), description(shared=False)) if "Task " in t]
-    assert "TaskRelations" not in text
+
+
+def test_who_shares_a_task_is_asked_only_for_tasks_that_are_ours() -> None:
+    question = Question(sent=(Sent("<m@x>", "Offer", WHEN),))
+    tasks = [
+        {"Id": "00T1", "Description": "Message-ID: <m@x>\n...", "CreatedDate": "1", "WhoId": "0031", "OwnerId": "0051"},
+        {"Id": "00T2", "Description": "Message-ID: <other@x>\n...", "CreatedDate": "1"},
+        {"Id": "00T3", "Description": None, "CreatedDate": "1"},
+    ]
+    shared = [{"TaskId": "00T1", "RelationId": "0031"}, {"TaskId": "00T1", "RelationId": "0032"}]
+    crm, script = salesforce(rows([], tasks), Said(body=rows(shared).body))
+    (filed,) = crm.match(question).filed.values()
+    assert filed.record == RecordRef("task", "00T1")
+    assert {person.id for person in filed.people} == {"0031", "0032", "0051"}
+    assert "FROM TaskRelation WHERE TaskId IN ('00T1') " in queries(script, 1)[0]
+    crm, script = salesforce(rows([], tasks), known=Known(description(shared=False)))
+    assert crm.match(question).filed
+    assert len(script.asked) == 1
 
 
 def test_email_fields_by_description_and_by_name() -> None:
