@@ -34,9 +34,10 @@ def _ended(sock: Any) -> bool:
 
 
 class _Response(http.client.HTTPResponse):
-    """`limit` in bytes; 0 is none."""
+    """`limit` in bytes, 0 is none; beyond it the `connection` is closed, since nobody will read the rest."""
 
     limit = 0
+    connection: _Connection
 
     def read(self, amt: int | None = None) -> bytes:
         if not self.limit or amt is not None:
@@ -44,6 +45,7 @@ class _Response(http.client.HTTPResponse):
         content = super().read(self.limit + 1)
         if len(content) > self.limit:
             self.close()
+            self.connection.close()
             raise TooLarge
         return content
 
@@ -66,7 +68,7 @@ class _Connection(httplib2.HTTPSConnectionWithTimeout):  # type: ignore[misc]
             response: _Response = super().getresponse()
         except http.client.BadStatusLine as error:
             raise ConnectionResetError("the connection ended without an answer") from error
-        response.limit = BATCH_BYTES if self._batch else 0
+        response.limit, response.connection = BATCH_BYTES if self._batch else 0, self
         return response
 
 
