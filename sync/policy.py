@@ -168,7 +168,10 @@ class Policy:
         (), _domains, "No contact, lead or account is created for addresses of these domains.", "e-mail"
     )
     internal_domains: tuple[str, ...] = _option(
-        (), _domains, "Domains of the own company besides that of the mailbox: nobody is created for them.", "e-mail"
+        (),
+        _domains,
+        "Domains of the own company besides that of the mailbox: nobody is created for them (with user_exclusivity).",
+        "e-mail",
     )
     freemail_guard: bool = _option(
         True, _flag, "No account is created from, or matched by, a free-mail or public-suffix domain.", "e-mail"

@@ -68,7 +68,7 @@ def normalise(raw: str) -> str | None:
     domain = ascii_domain(host)
     if domain is None or not 1 <= len(local) <= 64 or not (_LOCAL.match(local) or _QUOTED.match(local)):
         return None
-    if any(unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zs", "Zl", "Zp") for char in local):
+    if any(unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp") for char in local):
         return None
     email = f"{local.lower()}@{domain}"
     return email if len(email) <= LONGEST else None

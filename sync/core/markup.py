@@ -67,11 +67,12 @@ class _Writer:
         if tag in _HIDDEN:
             self._hidden = max(self._hidden - 1, 0)
         elif tag in _LINE or (tag in _PARAGRAPH and tag != "hr"):
-            self._block(tag)
+            self._break()
             if tag == "blockquote" and self._quotes:
                 self._depth -= self._quotes.pop()
             elif tag in ("ul", "ol") and self._numbers:
                 self._numbers.pop()
+            self._block(tag)
         self._verbatim = max(self._verbatim - (tag in _VERBATIM), 0)
 
     def data(self, text: str) -> None:

@@ -44,6 +44,7 @@ _HEADER = re.compile(
     re.IGNORECASE,
 )
 _LONGEST = 500  # characters of a line that may begin an older mail
+_TAIL = 100  # characters at the end of an attribution that hold the word for "wrote"
 
 
 def newest_part(text: str) -> str:
@@ -102,7 +103,7 @@ def _begins_older(lines: list[str], at: int) -> int:
         if at + count > len(lines):
             break
         joined = f"{joined} {lines[at + count - 1].strip()}"[:_LONGEST]
-        if _ATTRIBUTION.search(joined):
+        if joined.endswith((":", "：")) and _ATTRIBUTION.search(joined[-_TAIL:]):
             return count
     return 0
 
