@@ -32,7 +32,7 @@ class Seeder:
 
     def __init__(self, org: Org) -> None:
         self._org = org
-        self._keys: dict[str, str] = {}
+        self.keys: dict[str, str] = {}
 
     def seed(self, organisation: Json) -> None:
         """Add users and the `salesforce` part; ValueError says what is wrong with them."""
@@ -117,7 +117,7 @@ class Seeder:
             "ProfileId": rows[0]["Id"], "UserType": "Standard", "TimeZoneSidKey": user.get("time_zone", "GMT"),
             "LocaleSidKey": "en_US", "LanguageLocaleKey": "en_US", "EmailEncodingKey": "UTF-8",
             "Title": user.get("title"), "CommunityNickname": user["key"], "CompanyName": self._org.name})  # fmt: skip
-        self._keys[user["key"]] = user_id
+        self.keys[user["key"]] = user_id
         if profile == ADMINISTRATOR:
             self._org.administrators.add(user_id)
 
@@ -152,12 +152,12 @@ class Seeder:
             later = [(name, record) for name, record in waiting if not self._try(name, record)]
             if len(later) == len(waiting):
                 name, record = later[0]
-                missing = [v for v in _keys_in(record) if v not in self._keys]
+                missing = [v for v in _keys_in(record) if v not in self.keys]
                 raise ValueError(f"salesforce: {name} {record.get('_key', '')} refers to unknown {', '.join(missing)}")
             waiting = later
 
     def _try(self, name: str, record: Json) -> bool:
-        if any(key not in self._keys for key in _keys_in(record)):
+        if any(key not in self.keys for key in _keys_in(record)):
             return False
         kind = self._org.full_schema.objects.get(name)
         if kind is None:
@@ -177,14 +177,14 @@ class Seeder:
                 row[field.name] = converted
         record_id = changes.insert(self._acting(row), kind, row, frozenset(row), links)
         if "_key" in record:
-            self._keys[record["_key"]] = record_id
+            self.keys[record["_key"]] = record_id
         return True
 
     def _resolved(self, value: Any) -> Any:
         if isinstance(value, list):
             return [self._resolved(v) for v in value]
         if isinstance(value, str) and value.startswith("@"):
-            return self._keys[value[1:]]
+            return self.keys[value[1:]]
         return value.isoformat() if hasattr(value, "isoformat") else value
 
     def _acting(self, row: Row) -> Context:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from sandbox.salesforce.org import Context, DuplicateRule, Org, RowLock
 from sandbox.salesforce.rest import Api
 from sandbox.salesforce.schema import SObject
 from sandbox.salesforce.seed import Seeder
+from sandbox.salesforce.soql import parse
 from sandbox.salesforce.store import Row
 
 if TYPE_CHECKING:
@@ -52,6 +54,7 @@ class Salesforce:
         Composite(self._api)
         self.app: WSGIApplication = App(self._org, self._api, self._auth)
         self._seeder = Seeder(self._org)
+        threading.Thread(target=parse, args=("SELECT Id FROM User",), daemon=True).start()  # builds the parser
         self._tokens: dict[str, str] = {}
         self._actions: dict[str, Callable[[Json], Json]] = {
             "create": self._create, "edit": self._edit, "delete": self._delete, "undelete": self._undelete,
@@ -81,6 +84,10 @@ class Salesforce:
                 if user.get("IsActive") and user["Username"] not in self._tokens:
                     self._tokens[user["Username"]] = self._auth.issue(user["Id"], None)
             return dict(self._tokens)
+
+    def keys(self) -> dict[str, str]:
+        """Key in the organisation file -> record id."""
+        return self._seeder.keys
 
     def info(self) -> Json:
         """What a client needs to sign in by itself."""

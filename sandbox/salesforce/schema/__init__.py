@@ -115,7 +115,7 @@ def _extras(text: str) -> dict[str, Any]:
 
 
 def field_label(name: str) -> str:
-    """"MailingCity" -> "Mailing City", "AccountId" -> "Account ID"."""
+    """ "MailingCity" -> "Mailing City", "AccountId" -> "Account ID"."""
     return " ".join(WORDS.split(name.removesuffix("__c").replace("_", " "))).replace(" Id", " ID")
 
 
