@@ -216,7 +216,7 @@ def _insert_or_lock(
 ) -> tuple[bool, Mapping[str, Any]]:
     """(True, the new row's id) or (False, the row that was there, locked until the transaction ends)."""
     ((column, value),) = key.items()
-    query = sa.select(table).where(table.c[column] == value).with_for_update()
+    query = sa.select(table).where(table.c[column] == value).with_for_update(key_share=True)
     row = conn.execute(query).mappings().first()
     if row is None:
         new = conn.execute(insert_new(conn, table).values(key | values()).returning(table.c.id)).scalar()

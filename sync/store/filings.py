@@ -56,16 +56,19 @@ def claim(conn: sa.Connection, ids: Sequence[int], who: str, now: float, until: 
     free = sa.or_(filing.c.claimed_by.is_(None), filing.c.claimed_by == who, filing.c.claim_until <= now)
     won: dict[int, Filing] = {}
     for part in chunks(sorted(set(ids))):
-        _lock(conn, part)
+        _lock(conn, part, free)
         statement = filing.update().where(filing.c.id.in_(part), free).values(claimed_by=who, claim_until=until)
         for row in conn.execute(statement.returning(*filing.c)).mappings():
             won[row["id"]] = row_of(row)
     return won
 
 
-def _lock(conn: sa.Connection, ids: Sequence[int]) -> Sequence[sa.RowMapping]:
-    """The rows in order, locked until the transaction ends (SQLite has one writer anyway)."""
-    query = sa.select(filing).where(filing.c.id.in_(ids)).order_by(filing.c.id).with_for_update()
+def _lock(conn: sa.Connection, ids: Sequence[int], *where: sa.ColumnElement[bool]) -> Sequence[sa.RowMapping]:
+    """The rows in order, locked until the transaction ends (SQLite has one writer anyway).
+
+    Rows that others have claimed must not be locked on the way: their owners touch them in any order.
+    """
+    query = sa.select(filing).where(filing.c.id.in_(ids), *where).order_by(filing.c.id).with_for_update(key_share=True)
     return conn.execute(query).mappings().all()
 
 
@@ -132,18 +135,23 @@ def claim_creation(
 ) -> Creation:
     where = _creation(vault, connection_id, kind, key)
     identity = {"connection_id": connection_id, "kind": kind, "key_hash": _key(vault, kind, key)}
-    claimed: dict[str, Any] = {"filing_id": filing_id, "claim_until": until}
-    while True:  # once; again when the row was forgotten between the two statements
+    claimed = {"filing_id": filing_id, "claim_until": until}
+    ended = creation.c.claim_until <= now  # whoever had it is gone, or the record it made is
+    take = (
+        creation.update()
+        .where(*where, sa.or_(creation.c.filing_id == filing_id, ended))
+        .values(
+            state=sa.case((ended, "claimed"), else_=creation.c.state),
+            remote_id=sa.case((ended, None), else_=creation.c.remote_id),
+            **claimed,
+        )
+        .returning(creation)
+    )
+    while True:  # once; again when the row was forgotten between two statements
         conn.execute(insert_new(conn, creation).values({**identity, **claimed}))
-        row = conn.execute(sa.select(creation).where(*where).with_for_update()).first()
+        row = conn.execute(take).first() or conn.execute(sa.select(creation).where(*where)).first()
         if row is not None:
-            break
-    if row.filing_id != filing_id and row.claim_until > now:
-        return Creation(row.state, False, row.remote_id, row.filing_id)
-    if row.claim_until <= now:  # whoever had it is gone, or the record it made is
-        claimed |= {"state": "claimed", "remote_id": None}
-    conn.execute(creation.update().where(*where).values(claimed))
-    return Creation(claimed.get("state", row.state), True, claimed.get("remote_id", row.remote_id), filing_id)
+            return Creation(row.state, row.filing_id == filing_id, row.remote_id, row.filing_id)
 
 
 def created(

@@ -125,7 +125,7 @@ def _see_again(conn: sa.Connection, mailbox_id: int, known: Mapping[tuple[str, s
     remote_ids = sorted({remote_id for remote_id, _ in known})
     query = sa.select(sighting).where(sighting.c.mailbox_id == mailbox_id, sighting.c.remote_id.in_(remote_ids))
     reopened, gained, urgent = [], [], []
-    for row in conn.execute(query.order_by(sighting.c.id).with_for_update()):
+    for row in conn.execute(query.order_by(sighting.c.id).with_for_update(key_share=True)):
         intent = known.get((row.remote_id, row.target))
         if intent is None:
             continue
@@ -155,7 +155,7 @@ def claim(conn: sa.Connection, mailbox_id: int, now: float, limit: int) -> list[
         .where(sighting.c.state == "open", sighting.c.mailbox_id == mailbox_id, sighting.c.not_before <= now)
         .order_by(sighting.c.rank, sighting.c.created_at, sighting.c.id)
         .limit(limit)
-        .with_for_update()
+        .with_for_update(key_share=True)
     )
     rows = conn.execute(due).mappings().all()
     for ids in chunks(row["id"] for row in rows):

@@ -92,7 +92,7 @@ class Store:
             for column in ENCRYPTED:
                 id_ = column.table.c.id
                 for row_id, token in conn.execute(
-                    sa.select(id_, column).where(column.is_not(None)).order_by(id_).with_for_update()
+                    sa.select(id_, column).where(column.is_not(None)).order_by(id_).with_for_update(key_share=True)
                 ).all():
                     change = sa.update(column.table).where(id_ == row_id)
                     conn.execute(change.values({column.name: self._vault.rotated(token)}))

@@ -214,3 +214,35 @@ def test_processes_share_the_work_of_a_mailbox_and_each_mail_is_done_once(site: 
     assert sum(counts) == 30
     with site.store.under(site.lease(now=NOW + 900), NOW, 60) as tx:
         assert Counter(s.attempts for s in tx.claim(NOW, 99)) == {}
+
+
+def test_looking_at_what_another_claimed_never_waits_for_it_in_a_circle(site: Site) -> None:
+    """One mailbox concludes its filings and creations in any order while another, in the same rows, wants them."""
+    leases = [site.lease(site.ann, "a"), site.lease(site.bob, "b")]
+    filings = [site.filing(leases[0], f"m{number}", f"key{number}") for number in range(12)]
+    (copy,) = site.sighted(leases[1], "copy")
+    people = [f"person{number:02}" for number in range(12)]
+    with site.store.under(leases[0], NOW, 60) as tx:
+        tx.claim_filings(filings, "a", NOW, NOW + 60)
+        for person in people:
+            tx.claim_creation(site.crm, "contact", person, filings[0], NOW, NOW + 60)
+
+    def conclude() -> None:
+        with site.store.under(leases[0], NOW, 60) as tx:
+            for filing in reversed(filings):
+                tx.sent([(filing, None)], NOW)
+            for person in reversed(people):
+                tx.created(site.crm, "contact", person, filings[0], "003", NOW + 60)
+
+    def want() -> None:
+        with site.store.under(leases[1], NOW, 60) as tx:
+            tx.bind(site.crm, [(copy.id, f"key{number}", "archive", "label") for number in range(12)], NOW)
+            assert tx.claim_filings(filings, "b", NOW, NOW + 60) == {}
+            for person in people:
+                assert not tx.claim_creation(site.crm, "contact", person, filings[1], NOW, NOW + 60).mine
+
+    def work(number: int) -> None:
+        for _ in range(15):
+            (want if number else conclude)()
+
+    at_once(work, 2)
