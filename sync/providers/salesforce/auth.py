@@ -25,6 +25,7 @@ from sync.errors import Busy, Denied
 
 VENDOR = "salesforce"
 JWT_SECONDS = 120  # Salesforce refuses more than three minutes (providers.md SF-23)
+UPLOAD_BYTES_PER_SECOND = 500_000  # that Salesforce digests at least, files being checked on arrival
 INSTANCE_HOSTS = (".salesforce.com", ".force.com", ".salesforce.mil", ".sfcrmproducts.cn")
 Key = tuple[str, str, str]
 
@@ -47,16 +48,16 @@ class Grant(Protocol):
 
 
 class _Timeouts(HTTPAdapter):
-    """requests has no default timeout; this adapter has."""
+    """requests has no default timeout; this adapter has, and waits longer for the answer to a large upload."""
 
-    def __init__(self, timeout: tuple[float, float], pool: int) -> None:
-        self._timeout = timeout
+    def __init__(self, connect: float, read: float, pool: int) -> None:
+        self._connect, self._read = connect, read
         super().__init__(pool_connections=4, pool_maxsize=pool, max_retries=0)
 
-    def send(self, *args: Any, **kwargs: Any) -> requests.Response:
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
         if kwargs.get("timeout") is None:
-            kwargs["timeout"] = self._timeout
-        return super().send(*args, **kwargs)
+            kwargs["timeout"] = (self._connect, self._read + len(request.body or b"") / UPLOAD_BYTES_PER_SECOND)
+        return super().send(request, *args, **kwargs)
 
 
 def http_session(
@@ -66,7 +67,7 @@ def http_session(
     over `ca_file` (providers.md 7.9)."""
     session = requests.Session()
     session.trust_env = False
-    session.mount("https://", _Timeouts((connect, read), pool))
+    session.mount("https://", _Timeouts(connect, read, pool))
     if ca_file:
         session.verify = ca_file
     return session

@@ -60,6 +60,7 @@ class Salesforce:
         self._client = Client(login, http, meter, version=version)
         self._extra = tuple(extra_email_fields)
         self._descriptions = descriptions
+        self._refused: set[tuple[str, str]] = set()  # fields that the description promised in vain
 
     def abilities(self) -> Abilities:
         return self._descriptions.of(self._client).abilities()
@@ -85,7 +86,7 @@ class Salesforce:
         def graph(entry: Entry, fixes: Fixes) -> Graph:
             return build(entry, description, fixes)
 
-        return Outbox(self._client, graph).send(entries)
+        return Outbox(self._client, graph, self._refused).send(entries)
 
     def names(self, records: Sequence[RecordRef]) -> Mapping[RecordRef, Item]:
         """Titles and Lightning links; one call for up to five kinds."""

@@ -68,10 +68,12 @@ class Node:
 
 @dataclass(slots=True)
 class Fixes:
-    """What Salesforce's refusals have taught about one entry; the graph is built again with it."""
+    """What Salesforce's refusals have taught about one entry; the graph is built again with it. `dropped` may be
+    shared: what one entry may not write, the others may not either."""
 
     adopted: dict[str, RecordRef] = field(default_factory=dict)  # "@" reference -> the record a duplicate rule found
-    dropped: set[tuple[str, str]] = field(default_factory=set)  # (object, field)
+    dropped: set[tuple[str, str]] = field(default_factory=set)  # (object, field) that may not be written
+    blank: set[tuple[str, str]] = field(default_factory=set)  # (object, field) whose value is refused
     lengths: dict[tuple[str, str], int] = field(default_factory=dict)
     skipped: set[str] = field(default_factory=set)  # ids of nodes
     notes: list[str] = field(default_factory=list)
@@ -178,7 +180,10 @@ class Draft:
         out: dict[str, Any] = {}
         for name, value in values.items():
             place = (sobject, name)
-            if value in ("", None, []) or place in self._fixes.dropped:
+            if value in ("", None, []):
+                continue
+            if place in self._fixes.dropped or place in self._fixes.blank:
+                self.notes.append(f"{sobject}.{name} left out: the CRM refused it")
                 continue
             spec = known.fields.get(name) if known else None
             if known and place not in ESSENTIAL and (spec is None or not getattr(spec, flag)):

@@ -16,10 +16,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from sync.errors import Busy, RemoteError
+from sync.errors import Busy, Conflict, Rejected, RemoteError
 from sync.model import Entry, Outcome, RecordRef
 from sync.providers.salesforce.auth import VENDOR
 from sync.providers.salesforce.graph import ESSENTIAL, Fixes, Graph, Node, content_version, packs
@@ -35,6 +35,12 @@ WRITE_HEADERS = {
     "Sforce-Duplicate-Rule-Header": "allowSave=false; includeRecordDetails=false; runAsCurrentUser=true",
     "Sforce-Auto-Assign": "FALSE",
 }
+# what a duplicate rule finds -> for which new records it can stand
+STANDS_FOR: Mapping[str, tuple[str, ...]] = {
+    "account": ("account",),
+    "contact": ("contact", "lead"),
+    "lead": ("contact", "lead"),
+}
 _FIELD_CODES = frozenset({"INVALID_FIELD_FOR_INSERT_UPDATE", "INVALID_FIELD", "INVALID_FIELD_WITH_TYPE"})
 _NO_COLUMN = re.compile(r"No such column '(\w+)'")
 _MAX_LENGTH = re.compile(r"max length=(\d+)")
@@ -43,24 +49,28 @@ _MAX_LENGTH = re.compile(r"max length=(\d+)")
 @dataclass(slots=True)
 class _Job:
     entry: Entry
-    fixes: Fixes = field(default_factory=Fixes)
+    fixes: Fixes
     tries: int = 0
     graph: Graph | None = None
 
 
 class Outbox:
-    """Writes entries for one client; `build` makes the graph of an entry."""
+    """Writes entries for one client; `build` makes the graph of an entry. `refused` are the fields that the user turned
+    out not to be allowed to write; what is learnt is added."""
 
-    def __init__(self, client: Client, build: Callable[[Entry, Fixes], Graph]) -> None:
+    def __init__(
+        self, client: Client, build: Callable[[Entry, Fixes], Graph], refused: set[tuple[str, str]] | None = None
+    ) -> None:
         self._client = client
         self._build = build
+        self._refused = refused if refused is not None else set()
         self._done: dict[str, Outcome] = {}
 
     def send(self, entries: Sequence[Entry]) -> list[Outcome]:
         """One outcome per entry, in order. Raises what the first call raises; the error of a later call becomes the
         outcome of the entries that had none yet, so that nothing that is known gets lost."""
         self._done = {}
-        jobs = {entry.key: _Job(entry) for entry in entries}
+        jobs = {entry.key: _Job(entry, Fixes(dropped=self._refused)) for entry in entries}
         while open_jobs := [job for key, job in jobs.items() if key not in self._done]:
             try:
                 self._round(open_jobs)
@@ -82,7 +92,19 @@ class Outbox:
             else:
                 self._done[job.entry.key] = Outcome(job.entry.key, None, job.graph.records, job.graph.notes)
         for pack in packs(to_send, graphs_max=MAX_GRAPHS, bytes_max=MAX_BYTES):
+            self._apart(pack, owners)
+
+    def _apart(self, pack: Sequence[Graph], owners: Mapping[str, _Job]) -> None:
+        """A call that is refused as such is halved until it is clear whose fault it is."""
+        try:
             self._call(pack, owners)
+        except (Rejected, Conflict) as error:
+            if len(pack) == 1:
+                self._done[pack[0].entry.key] = Outcome(pack[0].entry.key, error, {}, pack[0].notes)
+                return
+            middle = len(pack) // 2
+            self._apart(pack[:middle], owners)
+            self._apart(pack[middle:], owners)
 
     def _call(self, pack: Sequence[Graph], owners: Mapping[str, _Job]) -> None:
         body = {
@@ -142,17 +164,13 @@ class Outbox:
 def learn(entry: Entry, node: Node, fault: Fault, fixes: Fixes) -> bool:
     """Change `fixes` so that the refusal cannot come again; false when nothing helps."""
     if fault.code in _FIELD_CODES:
-        return _drop(node, fault.fields or tuple(_NO_COLUMN.findall(fault.message)), fault.code, fixes)
+        return _drop(node, fault.fields or tuple(_NO_COLUMN.findall(fault.message)), fixes.dropped)
     if fault.code == "INVALID_EMAIL_ADDRESS" and node.sobject in ("EmailMessage", "EmailMessageRelation"):
-        return _drop(node, fault.fields or ("FromAddress", "RelationAddress"), fault.code, fixes)
+        return _drop(node, fault.fields or ("FromAddress", "RelationAddress"), fixes.blank)
     if fault.code == "STRING_TOO_LONG":
         return _shorten(node, fault, fixes)
-    if fault.code == "DUPLICATES_DETECTED" and node.ref.startswith("@") and fault.matches:
-        record = fault.matches[0]
-        fixes.adopted[node.ref] = RecordRef(kind_of(record), record)
-        others = f", one of {len(fault.matches)}" if len(fault.matches) > 1 else ""
-        fixes.notes.append(f"{node.sobject} not created: a duplicate rule found {record}{others}")
-        return True
+    if fault.code == "DUPLICATES_DETECTED" and node.ref.startswith("@"):
+        return _adopt(node, fault, fixes)
     late = entry.existing is not None and node.sobject in ("EmailMessageRelation", object_of("email"))
     if late and fault.code.startswith(("INSUFFICIENT_ACCESS", "CANNOT_UPDATE")) and node.id not in fixes.skipped:
         fixes.skipped.add(node.id)
@@ -161,12 +179,22 @@ def learn(entry: Entry, node: Node, fault: Fault, fixes: Fixes) -> bool:
     return False
 
 
-def _drop(node: Node, names: Sequence[str], code: str, fixes: Fixes) -> bool:
-    places = {(node.sobject, name) for name in names if name in node.body}
-    if not places or places & ESSENTIAL:
+def _drop(node: Node, names: Sequence[str], places: set[tuple[str, str]]) -> bool:
+    found = {(node.sobject, name) for name in names if name in node.body}
+    if not found or found & ESSENTIAL:
         return False
-    fixes.dropped |= places
-    fixes.notes += [f"{sobject}.{name} left out: {code}" for sobject, name in sorted(places)]
+    places |= found
+    return True
+
+
+def _adopt(node: Node, fault: Fault, fixes: Fixes) -> bool:
+    """A rule may compare contacts with leads, but an account must stay an account."""
+    fitting = [one for one in fault.matches if kind_of(one) in STANDS_FOR.get(node.kind, ())]
+    if not fitting:
+        return False
+    fixes.adopted[node.ref] = RecordRef(kind_of(fitting[0]), fitting[0])
+    others = f", one of {len(fitting)}" if len(fitting) > 1 else ""
+    fixes.notes.append(f"{node.sobject} not created: a duplicate rule found {fitting[0]}{others}")
     return True
 
 

@@ -30,6 +30,7 @@ from sync.providers.salesforce.values import (
 PERSONS = frozenset({"contact", "lead", "user"})
 TASK_PERSONS = frozenset({"contact", "lead"})
 CONTACTS_PER_TASK = 50
+MAX_TASKS = 100  # of one mail: who follows is named in the text
 ADDRESS_LENGTH = 4000  # characters of ToAddress, CcAddress and BccAddress
 RELATION_TYPES = {
     "from": "FromAddress",
@@ -159,7 +160,10 @@ def _related_to(draft: Draft) -> dict[str, Any]:
 
 def _tasks(draft: Draft) -> None:
     people = _task_people(draft)
-    for number, group in enumerate(_groups(draft, people) or [[]], 1):
+    groups = _groups(draft, people) or [[]]
+    if len(groups) > MAX_TASKS:
+        draft.notes.append(f"{len(groups) - MAX_TASKS} people are not related: a mail has at most {MAX_TASKS} tasks")
+    for number, group in enumerate(groups[:MAX_TASKS], 1):
         _task(draft, number, group)
     draft.files("@{activity.id}")
 
@@ -181,7 +185,7 @@ def _relate_task(draft: Draft, record: RecordRef) -> None:
         joins = missing[:1]
         draft.change("join", record, {"WhoId": draft.link(joins[0])})
     rest = [one for one in missing if one not in joins]
-    for number, group in enumerate(_groups(draft, rest), 2):
+    for number, group in enumerate(_groups(draft, rest)[:MAX_TASKS], 2):
         _task(draft, number, group)
     colleagues = [one.record for one in draft.entry.relations if one.record and one.record.kind == "user"]
     if any(one not in known for one in colleagues):

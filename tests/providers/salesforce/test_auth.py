@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 from urllib.parse import parse_qs
 
 import jwt
@@ -10,6 +11,7 @@ import pytest
 import requests
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from requests.adapters import HTTPAdapter
 
 from sync.errors import Busy, Denied
 from sync.providers.salesforce.auth import JwtBearer, Login, Ready, RefreshToken, Token, http_session
@@ -151,8 +153,18 @@ def test_secrets_do_not_show() -> None:
     assert "old" not in repr(RefreshToken(LOGIN, "key", "old"))
 
 
-def test_the_session_has_timeouts_and_no_ear_for_the_environment() -> None:
+def test_the_session_has_timeouts_and_no_ear_for_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[tuple[float, float]] = []
+
+    def send(self: HTTPAdapter, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        waited.append(kwargs["timeout"])
+        raise requests.ConnectTimeout
+
+    monkeypatch.setattr(HTTPAdapter, "send", send)
     http = http_session("/some/ca.pem", connect=1.0, read=2.0)
+    for body in (b"", b"x" * 5_000_000):
+        with pytest.raises(requests.ConnectTimeout):
+            http.post(URL, data=body)
+    assert waited == [(1.0, 2.0), (1.0, 12.0)]
     assert http.verify == "/some/ca.pem"
     assert http.trust_env is False
-    assert http.get_adapter(URL)._timeout == (1.0, 2.0)  # type: ignore[attr-defined]

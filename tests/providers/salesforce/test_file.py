@@ -251,6 +251,53 @@ def test_a_field_that_is_refused_is_left_out(code: str, message: str, fields: li
     assert first.keys() - second.keys() == {"FromName"}
 
 
+def test_a_refused_field_is_learnt_once_for_all() -> None:
+    judge = on("EmailMessage", "INVALID_FIELD_FOR_INSERT_UPDATE", fields=["FromName"])
+    crm, script = salesforce(answered(judge), answered(), answered())
+    outcomes = crm.file([mail(key=str(n)) for n in range(5)])
+    assert all(outcome.ok and outcome.notes for outcome in outcomes)
+    assert only(crm.file([mail()])).ok
+    assert len(script.asked) == 3
+
+
+def test_a_sender_that_is_no_address_is_left_out_of_that_mail_only() -> None:
+    judge = on("EmailMessage", "INVALID_EMAIL_ADDRESS", "FromAddress: invalid email address", fields=["FromAddress"])
+    crm, script = salesforce(answered(judge), answered(), answered())
+    assert only(crm.file([mail()])).ok
+    assert only(crm.file([mail()])).ok
+    sent = [body["graphs"][0]["compositeRequest"][0]["body"] for body in script.bodies()]
+    assert ["FromAddress" in one for one in sent] == [True, False, True]
+
+
+def test_a_call_that_is_refused_as_such_is_the_fault_of_one() -> None:
+    def say(request: Any) -> Said:
+        if '"bad"' in request.body.decode():
+            return Said(400, [{"errorCode": "JSON_PARSER_ERROR", "message": "at line 1"}])
+        answer = answered()
+        assert callable(answer)
+        return answer(request)
+
+    crm, script = salesforce(*[say] * 9)
+    outcomes = crm.file([mail(key=str(n), subject="bad" if n == 5 else "good") for n in range(8)])
+    assert [outcome.ok for outcome in outcomes] == [n != 5 for n in range(8)]
+    assert len(script.asked) == 7
+
+
+def test_a_mail_to_a_crowd_has_not_more_tasks_than_a_call_takes() -> None:
+    crowd = [RecordRef("lead", f"00Q{number:012}AAA") for number in range(400)]
+    made = build(mail(record="task", relations=related(*crowd)), description(), Fixes())
+    assert len(made.nodes) == 100
+    assert made.notes
+
+
+def test_an_account_is_never_replaced_by_a_person() -> None:
+    create = (NewRecord("@a", "account", {"name": "Acme"}, ANNA.id),)
+    matches = [{"record": {"Id": DANIEL.id}}, {"record": {"Id": "001000000000001AAA"}}]
+    result = {"matchResults": [{"matchRecords": matches}]}
+    crm, _ = salesforce(answered(on("Account", "DUPLICATES_DETECTED", duplicateResult=result)), answered())
+    assert only(crm.file([mail(create=create)])).records["@a"] == RecordRef("account", "001000000000001AAA")
+
+
 def test_a_field_without_which_a_mail_is_filed_twice_is_never_left_out() -> None:
     code = "INVALID_FIELD_FOR_INSERT_UPDATE"
     crm, script = salesforce(answered(on("EmailMessage", code, fields=["MessageIdentifier"])))
