@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Test = Callable[["Stored"], bool]
 TOKEN = re.compile(
     r"""\s*(?:(?P<open>[({])|(?P<close>[)}])|(?P<minus>-)(?=\S)|
-    (?P<name>[A-Za-z_]+):\s*(?P<group>[({])?|"(?P<phrase>[^"]*)"|(?P<word>[^\s(){}"]+))""",
+    (?P<name>[A-Za-z][A-Za-z0-9_]*):\s*(?P<group>[({])?|"(?P<phrase>[^"]*)"|(?P<word>[^\s(){}"]+))""",
     re.VERBOSE,
 )
 VALUE = re.compile(r'"([^"]*)"|([^\s(){}]+)')
