@@ -18,6 +18,7 @@ from sandbox.frame.frame import VENDORS, Frame
 from sandbox.frame.organisation import read_organisation
 
 DEFAULT_SEED = Path(__file__).parent / "seed" / "organisation.yaml"
+RECORD_FOLDER = "SANDBOX_RECORD_DIR"
 PARENT_CHECK_SECONDS = 0.5
 
 
@@ -47,7 +48,7 @@ def main() -> int:
     folder = options.state_dir or Path(tempfile.mkdtemp(prefix="sandbox-"))
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        frame = Frame(folder.resolve(), options.record)
+        frame = Frame(folder.resolve(), options.record or default_record())
         ports = {name: getattr(options, f"port_{name}") for name in (*VENDORS, "control")}
         frame.open(ports, options.only or VENDORS)
         path = options.seed or (DEFAULT_SEED if DEFAULT_SEED.exists() else None)
@@ -64,6 +65,12 @@ def main() -> int:
         if options.state_dir is None:
             shutil.rmtree(folder, ignore_errors=True)
     return 0
+
+
+def default_record() -> Path | None:
+    """A file of our own in the folder that a test run names, so that no process of it goes unrecorded."""
+    folder = os.environ.get(RECORD_FOLDER)
+    return Path(folder) / f"traffic-{os.getpid()}.jsonl" if folder else None
 
 
 def announce(frame: Frame, as_json: bool) -> None:

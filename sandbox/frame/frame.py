@@ -37,7 +37,9 @@ class Frame:
         self.recorder = Recorder(record)
         self.vendors: dict[str, Vendor] = {}
         self._ports: dict[str, Port] = {}
+        self._first: tuple[Json, Path | None] | None = None
         self._seed: tuple[Json, Path | None] | None = None
+        self._started = False
         self.ca, self._pem = certificates.make(folder)
         self.settings.define("latency_ms", {}, "constant delay of each answer in milliseconds, by vendor")
         self.settings.define("record", True, "whether exchanges are written to the recording")
@@ -63,6 +65,7 @@ class Frame:
 
     def start(self) -> None:
         """Serve on every port."""
+        self._started = True
         for port in self._ports.values():
             port.start()
 
@@ -75,21 +78,24 @@ class Frame:
         self.recorder.close()
 
     def seed(self, org: Json, mail: Path | None) -> None:
-        """Fill every vendor; the same again comes back at `reset`."""
+        """Fill every vendor; what came before `start` comes back at `reset`."""
         self._seed = (org, mail)
+        if not self._started:
+            self._first = self._seed
         for vendor in self.vendors.values():
             vendor.seed(org, mail)
 
     def reset(self, seed: bool = True) -> None:
-        """Everything as after the start, seeded again unless told otherwise."""
+        """Everything as after the start, with the organisation of the start unless told otherwise."""
         self.faults.clear()
         self.clock.reset()
         self.settings.restore()
         self.random.seed(SEED)
         for vendor in self.vendors.values():
             vendor.reset()
-        if seed and self._seed:
-            self.seed(*self._seed)
+        self._seed = None
+        if seed and self._first:
+            self.seed(*self._first)
         self.meter.reset()
 
     def stories(self) -> dict[str, Any]:
