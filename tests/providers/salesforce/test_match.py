@@ -155,7 +155,7 @@ def test_a_task_is_looked_for_by_subject_and_time() -> None:
 
 def test_who_shares_a_task_is_asked_only_for_tasks_that_are_ours() -> None:
     question = Question(sent=(Sent("<m@x>", "Offer", WHEN),))
-    tasks = [
+    tasks: list[dict[str, Any]] = [
         {"Id": "00T1", "Description": "Message-ID: <m@x>\n...", "CreatedDate": "1", "WhoId": "0031", "OwnerId": "0051"},
         {"Id": "00T2", "Description": "Message-ID: <other@x>\n...", "CreatedDate": "1"},
         {"Id": "00T3", "Description": None, "CreatedDate": "1"},
