@@ -11,7 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import google.auth.credentials
 import google_auth_httplib2
+from google.auth.exceptions import RefreshError
 from google.oauth2 import service_account
 from google.oauth2.credentials import Credentials
 
@@ -38,6 +40,30 @@ class Secrets:
     token_url: str = TOKEN_URL
     ca_file: str | None = None
     timeout: float = TIMEOUT
+
+
+class _TokenRequest(google_auth_httplib2.Request):  # type: ignore[misc]
+    """Sends token requests. The library would wait and repeat those that the endpoint is too busy for: not here."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        response = super().__call__(*args, **kwargs)
+        if response.status == 429 or response.status >= 500:
+            raise RefreshError("the token endpoint is busy", retryable=True)  # type: ignore[no-untyped-call]
+        return response
+
+
+class _Held(google.auth.credentials.Credentials):
+    """Credentials that are refreshed over our own connection whoever asks: the client library's batches would open one
+    that knows neither our CA file nor our timeout."""
+
+    def __init__(self, inner: Any, transport: Callable[[], Any]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.inner = inner
+        self._transport = transport
+
+    def refresh(self, request: Any) -> None:
+        self.inner.refresh(self._transport())
+        self.token, self.expiry = self.inner.token, self.inner.expiry
 
 
 class Grants:
@@ -67,7 +93,7 @@ class Grants:
         key = (address, refresh_token, tuple(sorted(scopes)))
         with self._lock:
             if key not in self._known:
-                self._known[key] = self._make(*key)
+                self._known[key] = _Held(self._make(*key), lambda: _TokenRequest(self._plain()))
             return self._known[key]
 
     def _make(self, address: str, refresh_token: str, scopes: tuple[str, ...]) -> Any:

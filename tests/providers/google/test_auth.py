@@ -14,9 +14,10 @@ import jwt
 import pytest
 
 from sync.errors import Busy, Denied
+from sync.model import Message
 from sync.providers.google.auth import MAIL_SCOPES, TOKEN_URL, Grants, Secrets
 from sync.providers.google.mail import Gmail
-from tests.contracts.mail_world import CountingMeter
+from tests.contracts.mail_world import CountingMeter, mail
 from tests.sandboxed import Sandbox
 
 _numbers = count(1)
@@ -75,7 +76,7 @@ def test_a_token_is_asked_for_once(sandbox: Sandbox, secrets: Secrets, user: str
 
 def test_the_audience_of_an_assertion_stays_googles_own(secrets: Secrets, user: str) -> None:
     credentials = Grants(secrets).credentials(user)
-    assertion = jwt.decode(credentials._make_authorization_grant_assertion(), options={"verify_signature": False})
+    assertion = jwt.decode(credentials.inner._make_authorization_grant_assertion(), options={"verify_signature": False})
     assert assertion["aud"] == TOKEN_URL != secrets.token_url
     assert assertion["sub"] == user
     assert sorted(assertion["scope"].split()) == sorted(MAIL_SCOPES)
@@ -113,6 +114,19 @@ def test_a_token_that_is_always_refused_is_denied_after_one_refresh(
     assert google_calls(sandbox) - before == 3
 
 
+def test_a_batch_gets_its_token_over_our_own_connection(sandbox: Sandbox, secrets: Secrets, user: str) -> None:
+    """The client library would refresh over one that does not know the CA file."""
+    keys = [sandbox.act("google", "deliver", user=user, raw=mail().decode())["id"] for _ in range(3)]
+    provider = Gmail("", Grants(secrets).http(user), CountingMeter(), api_url=sandbox.url("google"))
+    assert all(isinstance(answer, Message) for answer in provider.read(keys).values())
+    sandbox.act("google", "expire_tokens", user=user)
+    assert all(isinstance(answer, Message) for answer in provider.read(keys).values())
+    sandbox.act("google", "revoke", user=user)
+    sandbox.act("google", "expire_tokens", user=user)
+    with pytest.raises(Denied):
+        provider.read(keys)
+
+
 @pytest.mark.parametrize("own", [False, True], ids=["delegated", "own grant"])
 def test_a_revoked_grant_is_denied(
     sandbox: Sandbox, secrets: Secrets, client_secrets: Secrets, user: str, own: bool
@@ -147,8 +161,11 @@ def test_an_account_without_mail_is_denied(sandbox: Sandbox, secrets: Secrets, u
 
 def test_a_busy_token_endpoint_is_busy(sandbox: Sandbox, secrets: Secrets, user: str) -> None:
     sandbox.fault("status", vendor="google", path="^/token", status=503, count=None)
-    with pytest.raises(Busy):
+    before = google_calls(sandbox)
+    with pytest.raises(Busy) as caught:
         look(sandbox, Grants(secrets).http(user))
+    assert caught.value.retry_after > 0
+    assert google_calls(sandbox) - before == 1  # the library alone would sleep and try three times
 
 
 def test_a_server_of_another_authority_is_not_trusted(sandbox: Sandbox, secrets: Secrets, user: str) -> None:
