@@ -75,7 +75,7 @@ def plan(
     notes = list(matching.notes)
     kind = _kind(policy, abilities, bool(matching.people), existing, notes)
     kept, left_out = _attachments(message.mime.attachments, policy, notes)
-    plain, html = _body(message, policy, kind, left_out)
+    plain, html = _body(message, policy, kind, left_out, notes)
     return Entry(
         key=key,
         message_id=message.mime.message_id,
@@ -181,7 +181,7 @@ def complete(entry: Entry) -> bool:
 # --- text -----------------------------------------------------------------------------------------------------------
 
 
-def _body(message: Message, policy: Policy, kind: str, left_out: Sequence[str]) -> tuple[str, str]:
+def _body(message: Message, policy: Policy, kind: str, left_out: Sequence[str], notes: list[str]) -> tuple[str, str]:
     """(text, HTML) within the CRM's limits. A task has no fields for people, so its text begins with them."""
     most = text.TASK_LIMIT if kind == "task" else text.EMAIL_LIMIT
     mime = message.mime
@@ -197,7 +197,10 @@ def _body(message: Message, policy: Policy, kind: str, left_out: Sequence[str]) 
         remark = "[Attachments not stored in the CRM: " + "; ".join(left_out) + "]"
         plain = f"{text.limit(plain, most - len(remark) - 2)}\n\n{remark}".strip()
         html = f"{html}\n<p>{entities.escape(remark)}</p>" if html else ""
-    return text.limit(plain, most), html if len(html) <= text.EMAIL_LIMIT else ""
+    if len(html) > text.EMAIL_LIMIT:
+        notes.append("the HTML is longer than the CRM takes: filed as text")
+        html = ""
+    return text.limit(plain, most), html
 
 
 def _head(participants: Sequence[Participant]) -> str:

@@ -154,12 +154,12 @@ def match(message: Message, directory: Directory, policy: Policy, mailbox: Mailb
     addresses = _addresses(message)
     if _skips_item(addresses, policy):
         decisions = tuple(_item_decision(address, policy) for address in addresses[:MAX_ADDRESSES])
-        return Matching("skip", "blocked", decisions)
+        return Matching("skip", "blocked", decisions, notes=_notes(message))
     if not addresses and not message.mime.subject and message.mime.date is None:
-        return Matching("skip", "not_mail")
+        return Matching("skip", "not_mail", notes=_notes(message))
     run = _Run(message, directory, policy, mailbox)
     decisions = tuple(run.decide(address) for address in addresses[:MAX_ADDRESSES])
-    notes = _notes(decisions, len(addresses))
+    notes = _notes(message, decisions, len(addresses))
     users = _chosen(decisions, ("user",))
     people = _chosen(decisions, ("contact", "lead"))
     create = (*run.accounts.created, *run.created)
@@ -168,8 +168,9 @@ def match(message: Message, directory: Directory, policy: Policy, mailbox: Mailb
     return Matching("missing", _why_missing(decisions, message), decisions, users, notes=notes)
 
 
-def _notes(decisions: Sequence[Decision], addresses: int) -> tuple[str, ...]:
-    notes = []
+def _notes(message: Message, decisions: Sequence[Decision] = (), addresses: int = 0) -> tuple[str, ...]:
+    """What people should know about the reading and matching of this mail."""
+    notes = [f"while reading the mail: {defect}" for defect in message.mime.defects]
     if addresses > MAX_ADDRESSES:
         notes.append(f"{addresses - MAX_ADDRESSES} of {addresses} addresses were not looked at")
     capped = sum(decision.rule == "creation_cap" for decision in decisions)
@@ -233,7 +234,8 @@ def _refusal(
         return "report", "delivery reports and receipts create nobody"
     if not policy.create_missing:
         return "creation_off", "nobody has this address, and create_missing is off"
-    if policy.user_exclusivity and is_internal(address.email, mailbox.own_domains, policy):
+    own = untagged(address.email) == mailbox.address
+    if policy.user_exclusivity and (own or is_internal(address.email, mailbox.own_domains, policy)):
         return "internal", "the own company's people are not created"
     if in_domains(domain_of(address.email), policy.creation_block_domains):
         return "creation_blocked", "nobody has this address, and its domain is in creation_block_domains"
@@ -288,7 +290,7 @@ class _Run:
     def _user(self, address: _Address, found: Sequence[Person], tag: str) -> Decision | None:
         users = tuple(dict.fromkeys(one.record for one in found if one.record.kind == "user"))
         mine = self._mailbox.crm_user
-        if mine and address.email == self._mailbox.address:
+        if mine and self._mailbox.address in (address.email, untagged(address.email)):
             own = RecordRef("user", mine)
             return Decision(address.email, address.roles, "own_mailbox", users or (own,), own, "the mailbox's own user")
         if not users:

@@ -179,6 +179,7 @@ def test_long_text_is_cut_with_a_note(record: str, most: int, files: tuple) -> N
     assert most - 100 < len(entry.text) <= most
     assert CUT_NOTE in entry.text
     assert entry.html == ""
+    assert any("filed as text" in note for note in entry.notes) == (record == "email_message")
     assert ("big.zip" in entry.text) == bool(files)
 
 

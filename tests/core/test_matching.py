@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sync.core.matching import MAX_ADDRESSES, MAX_CREATED, Matching, match, question
+from sync.core.matching import MAX_ADDRESSES, MAX_CREATED, MailboxIdentity, Matching, match, question
 from sync.core.reasons import REASONS
 from sync.model import Directory, RecordRef
 from sync.policy import BlockRule, Policy
@@ -108,6 +110,21 @@ def test_one_address(people: list, policy: dict, rule: str, chosen: str | None) 
     assert result.decisions[0].rule == rule
     assert (result.decisions[0].chosen.id if result.decisions[0].chosen else None) == chosen
     assert result.decisions[0].why
+
+
+@pytest.mark.parametrize("address", [ME.address, "sam+lists@ours.example"])
+def test_the_mailboxes_own_address_is_its_user_whatever_the_directory_says(address: str) -> None:
+    decision = match(mail(("to", address)), directory(), Policy(), ME).decisions[0]
+    assert (decision.rule, decision.chosen) == ("own_mailbox", RecordRef("user", "005ME"))
+    private = MailboxIdentity("sam@gmail.com", (), None)  # no CRM user, and no company's domain either
+    assert match(mail(("to", "sam@gmail.com")), directory(), Policy(), private).create == ()
+
+
+def test_what_could_not_be_read_is_told() -> None:
+    message = mail(("from", JANE))
+    message = replace(message, mime=replace(message.mime, defects=("broken base64",)))
+    for policy in (Policy(), Policy(create_missing=False), Policy(block_rules=(BlockRule(".*", "any", "skip_item"),))):
+        assert "while reading the mail: broken base64" in match(message, directory(), policy, ME).notes
 
 
 def test_an_employee_without_a_crm_user_is_not_created() -> None:
