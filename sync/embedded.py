@@ -7,8 +7,12 @@ Unix socket in the data directory that only its user may open, never on the netw
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import os
 import socket
+import stat
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,8 +27,13 @@ _PING = b"*1\r\n$4\r\nPING\r\n"
 
 
 def socket_path(data_dir: Path) -> Path:
-    """Where the embedded server of a data directory listens."""
-    return data_dir / "valkey" / "valkey.sock"
+    """Where the embedded server of a data directory listens: in it, or where that path is too long for a socket, in a
+    directory of the user's own beside other temporary files."""
+    path = data_dir / "valkey" / "valkey.sock"
+    if len(str(path).encode()) <= _SOCKET_PATH_LIMIT:
+        return path
+    name = hashlib.sha256(str(data_dir).encode()).hexdigest()[:16]
+    return Path(tempfile.gettempdir(), f"mailspan-{os.getuid()}", f"{name}.sock")
 
 
 def log_path(data_dir: Path) -> Path:
@@ -34,7 +43,8 @@ def log_path(data_dir: Path) -> Path:
 
 def find(data_dir: Path) -> str | None:
     """The URL of the embedded server that runs for this data directory, or None."""
-    return url(data_dir) if answers(socket_path(data_dir)) else None
+    path = socket_path(data_dir)
+    return url(data_dir) if _ours(path.parent) and answers(path) else None
 
 
 @contextlib.contextmanager
@@ -61,16 +71,26 @@ def serve(data_dir: Path) -> Iterator[str]:
 
 
 def prepare(data_dir: Path) -> Path:
-    """Make the directory ready for a server and give the socket's path. Raises `ConfigError` when one runs already for
-    this data directory, or the path is too long for a socket."""
+    """Make the directories ready for a server and give the socket's path. Raises `ConfigError` when one runs already
+    for this data directory, or when others could reach the socket."""
     path = socket_path(data_dir)
-    if len(str(path).encode()) > _SOCKET_PATH_LIMIT:
-        raise ConfigError([f"MAILSPAN_DATA_DIR: the path is too long for a Unix socket ({path}); take a shorter one"])
+    for directory in (log_path(data_dir).parent, path.parent):
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not _ours(path.parent):
+        raise ConfigError([f"{path.parent}: others may write there; remove it, or set MAILSPAN_REDIS_URL"])
     if answers(path):
         raise ConfigError([f"{data_dir}: Mailspan runs already with this data directory"])
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     path.unlink(missing_ok=True)
     return path
+
+
+def _ours(directory: Path) -> bool:
+    """Whether nobody else can put a socket of his own there."""
+    try:
+        found = directory.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022
 
 
 def command(data_dir: Path) -> list[str]:
@@ -83,7 +103,7 @@ def command(data_dir: Path) -> list[str]:
         "unixsocketperm": "700",
         "save": "",
         "appendonly": "no",
-        "dir": str(path.parent),
+        "dir": str(log_path(data_dir).parent),
         "loglevel": "warning",
         "logfile": str(log_path(data_dir)),
         "maxmemory": "256mb",

@@ -27,7 +27,19 @@ CREDENTIALS = frozenset(
 )
 _ADDRESS = re.compile(r"[^\s@<>\"'(),;:]+@[^\s@<>\"'(),;:]+")
 _QUERY = re.compile(r"([?&][^=&\s]+)=[^&\s\"']+")  # values in addresses: search terms, tokens
-_QUIET = ("rq", "urllib3", "httplib2", "httpx", "httpcore", "googleapiclient", "google", "simple_salesforce", "alembic")
+_QUIET = (
+    "rq",
+    "rq.job",
+    "rq.worker",
+    "urllib3",
+    "httplib2",
+    "httpx",
+    "httpcore",
+    "googleapiclient",
+    "google",
+    "simple_salesforce",
+    "alembic",
+)
 
 
 def setup(settings: Settings, stream: TextIO | None = None) -> None:

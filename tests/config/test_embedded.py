@@ -51,9 +51,24 @@ def test_a_socket_left_behind_does_not_hinder_the_next_start(tmp_path: Path) -> 
         assert embedded.find(tmp_path) == url
 
 
-def test_a_path_too_long_for_a_socket_is_said(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="too long"), embedded.serve(tmp_path / ("x" * 100)):
+def test_a_path_too_long_for_a_socket_is_no_hindrance(tmp_path: Path) -> None:
+    home = tmp_path / ("x" * 100)
+    path = embedded.socket_path(home)
+    assert len(str(path)) < 100
+    with embedded.serve(home) as url:
+        assert embedded.find(home) == url
+        assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert embedded.find(home) is None
+    assert not path.exists()
+
+
+def test_a_directory_that_others_may_write_to_is_refused(tmp_path: Path) -> None:
+    path = embedded.socket_path(tmp_path)
+    path.parent.mkdir()
+    path.parent.chmod(0o777)
+    with pytest.raises(ConfigError, match="others may write"), embedded.serve(tmp_path):
         pytest.fail("served")
+    assert embedded.find(tmp_path) is None
 
 
 def test_it_ends_with_an_owner_that_is_killed(tmp_path: Path) -> None:
