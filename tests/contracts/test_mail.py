@@ -42,7 +42,7 @@ def world(request: pytest.FixtureRequest) -> Iterator[MailWorld]:
     if request.param == "memory":
         yield MemoryWorld()
         return
-    gmail = GmailWorld(request.getfixturevalue("sandbox"))
+    gmail = GmailWorld(request.getfixturevalue("bare_sandbox"))
     yield gmail
     gmail.close()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -24,12 +23,15 @@ _numbers = count(1)
 
 
 @pytest.fixture
-def user(sandbox: Sandbox) -> Iterator[str]:
+def sandbox(bare_sandbox: Sandbox) -> Sandbox:
+    return bare_sandbox
+
+
+@pytest.fixture
+def user(sandbox: Sandbox) -> str:
     address = f"auth-{next(_numbers)}@mailspan.example"
     sandbox.seed({"users": [{"email": address, "name": "Alex Auth", "mail": "google"}]}, add=True)
-    yield address
-    sandbox.clear_faults()
-    sandbox.settings(google_delegated_scopes=None)
+    return address
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from tests.sandboxed import Sandbox
 
 
 @pytest.fixture
-def world(sandbox: Sandbox) -> Iterator[GmailWorld]:
-    world = GmailWorld(sandbox)
+def world(bare_sandbox: Sandbox) -> Iterator[GmailWorld]:
+    world = GmailWorld(bare_sandbox)
     yield world
     world.close()
 

@@ -24,8 +24,8 @@ TREE = LabelTree(
 
 
 @pytest.fixture
-def world(sandbox: Sandbox) -> Iterator[GmailWorld]:
-    world = GmailWorld(sandbox)
+def world(bare_sandbox: Sandbox) -> Iterator[GmailWorld]:
+    world = GmailWorld(bare_sandbox)
     yield world
     world.close()
 
