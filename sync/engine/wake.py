@@ -25,6 +25,7 @@ from sync.store.store import Store
 
 log = structlog.get_logger()
 
+PAUSED_SECONDS = 60.0  # between looks at whether a policy that is off is on again
 ROUNDS = 50  # of pull-file-settle in one wake; then the mailbox waits its turn behind the others
 
 
@@ -32,7 +33,7 @@ ROUNDS = 50  # of pull-file-settle in one wake; then the mailbox waits its turn 
 class Report:
     """How a wake ended, and when the mailbox wants to be looked at again (epoch seconds)."""
 
-    ended: Literal["done", "elsewhere", "busy", "parked", "lost"]
+    ended: Literal["done", "elsewhere", "busy", "parked", "paused", "lost"]
     next_look: float = 0.0
 
 
@@ -56,6 +57,10 @@ def wake(
                 ports = open_ports(mailbox_id)
             except Denied as error:
                 return _park(store, lease, error)
+            if not ports.policy.enabled:
+                next_look = clock() + PAUSED_SECONDS
+                store.give_back(lease, clock(), not_before=next_look)
+                return Report("paused", next_look)
             return _run(Work(store, ports, lease, lease_seconds, guard_seconds, clock))
     except LeaseLost:
         log.warning("lease.lost", mailbox=mailbox_id, fence=lease.fence)

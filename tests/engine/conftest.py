@@ -1,19 +1,17 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
-from cryptography.fernet import Fernet
 
 from sync.store.store import Store
+from tests.databases import database, postgres, store
 from tests.engine.office import Office
+
+__all__ = ["database", "office", "postgres", "store"]
 
 
 @pytest.fixture
-def office(tmp_path: Path) -> Iterator[Office]:
-    store = Store.open(f"sqlite:///{tmp_path / 'mailspan.sqlite3'}", [Fernet.generate_key().decode()])
+def office(store: Store) -> Office:
+    """The office on each kind of database."""
     found = Office(store)
-    found.open()
-    yield found
-    store.close()
+    found.open(migrate=False)
+    return found

@@ -249,3 +249,16 @@ def test_a_revoked_grant_parks_the_mailbox_and_says_so(office: Office) -> None:
     office.store.activate(anna.id)
     office.wake(anna)
     assert anna.marks(key) == {DONE}
+
+
+def test_a_policy_that_is_off_files_nothing_and_loses_nothing(office: Office) -> None:
+    anna = office.desk("anna")
+    on = office.policy
+    office.policy = replace(on, enabled=False)
+    key = anna.drop(mail(sender=CUSTOMER, to="anna@northpeak.example"))
+    assert office.wake(anna).ended == "paused"
+    assert anna.marks(key) == {DROP}
+    office.policy = on
+    office.now += 61
+    office.wake(anna)
+    assert anna.marks(key) == {DONE}
