@@ -23,7 +23,7 @@ MARKS = {"textarea": "CUN", "multipicklist": "CUFN", "datetime": "CUFSN", "curre
 SYSTEM_FIELDS = ("Id", "IsDeleted", "CreatedDate", "CreatedById", "LastModifiedDate", "LastModifiedById",
                  "SystemModstamp")  # fmt: skip
 ACTIVITY = (("Task", "WhatId"), ("Event", "WhatId"), ("EmailMessage", "RelatedToId"), ("TaskRelation", "RelationId"),
-            ("EventRelation", "RelationId"), ("ContentDocumentLink", "LinkedEntityId"),
+            ("ContentDocumentLink", "LinkedEntityId"),
             ("ContentVersion", "FirstPublishLocationId"))  # fmt: skip
 
 
@@ -113,7 +113,8 @@ class Seeder:
             raise ValueError(f"salesforce: user {user['key']} has no profile {profile!r}")
         user_id = self._raw("User", {
             "Username": user["salesforce"], "Email": str(user.get("email", user["salesforce"])).lower(),
-            "FirstName": first, "LastName": last, "Name": user["name"], "Alias": user["key"][:8], "IsActive": user.get("active", True),
+            "FirstName": first, "LastName": last, "Name": user["name"],
+            "Alias": user["key"][:8], "IsActive": user.get("active", True),
             "ProfileId": rows[0]["Id"], "UserType": "Standard", "TimeZoneSidKey": user.get("time_zone", "GMT"),
             "LocaleSidKey": "en_US", "LanguageLocaleKey": "en_US", "EmailEncodingKey": "UTF-8",
             "Title": user.get("title"), "CommunityNickname": user["key"], "CompanyName": self._org.name})  # fmt: skip
@@ -124,17 +125,20 @@ class Seeder:
     # -- custom objects and fields ---------------------------------------------------------------
 
     def _custom(self, part: Json) -> None:
-        schema = self._org.full_schema
+        made: dict[str, SObject] = {}
+        known = self._org.full_schema.objects
         for given in part.get("custom_objects") or []:
-            schema.replace(self._custom_object(given))
+            made[given["name"]] = self._custom_object(given)
             if given.get("activities", True):
                 for name, field in ACTIVITY:
-                    _widen(schema.objects[name], field, given["name"], schema.replace)
+                    made[name] = widened(made.get(name) or known[name], field, given["name"])
         for name, fields in (part.get("custom_fields") or {}).items():
-            if name not in schema.objects:
+            old = made.get(name) or known.get(name)
+            if old is None:
                 raise ValueError(f"salesforce: custom_fields of {name}, which is no object")
-            old = schema.objects[name]
-            schema.replace(rebuilt(old, [*old.fields.values(), *map(custom_field, fields)]))
+            made[name] = rebuilt(old, [*old.fields.values(), *map(custom_field, fields)])
+        if made:
+            self._org.full_schema.replace(*made.values())
         self._org.switch()
 
     def _custom_object(self, given: Json) -> SObject:
@@ -203,10 +207,12 @@ def _keys_in(record: Json) -> Iterator[str]:
                 yield one[1:]
 
 
-def _widen(o: SObject, field: str, target: str, replace: Any) -> None:
+def widened(o: SObject, field: str, target: str) -> SObject:
+    """The object with one more target of a reference."""
     old = o.fields[field]
-    if target not in old.targets:
-        replace(rebuilt(o, [with_targets(f, [target]) if f is old else f for f in o.fields.values()]))
+    if target in old.targets:
+        return o
+    return rebuilt(o, [with_targets(f, [target]) if f is old else f for f in o.fields.values()])
 
 
 def custom_field(given: Json) -> Field:
