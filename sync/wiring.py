@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib
 import json
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from redis import Redis
 
@@ -19,15 +20,22 @@ from sync.engine.work import Ports
 from sync.errors import Denied
 from sync.policy import Policy
 from sync.ports import CrmProvider, MailProvider
-from sync.providers.google import quota as google_quota
-from sync.providers.google.auth import Grants, Secrets
-from sync.providers.google.mail import Gmail
-from sync.providers.salesforce.auth import JwtBearer, Login, RefreshToken, http_session
-from sync.providers.salesforce.crm import Salesforce
 from sync.settings import ConfigError, Settings
 from sync.store.rows import Connection, Mailbox
 from sync.store.store import Store
 
+if TYPE_CHECKING:
+    from sync.providers.google.auth import Grants
+    from sync.providers.salesforce.auth import JwtBearer, RefreshToken
+
+# Loading a vendor's libraries takes longer than all the rest, and the ticker and most commands open no mailbox: so the
+# functions that open one import their vendor themselves, and who will open mailboxes calls `warm` first.
+VENDORS = (
+    "sync.providers.google.auth",
+    "sync.providers.google.mail",
+    "sync.providers.salesforce.auth",
+    "sync.providers.salesforce.crm",
+)
 CRM_NAMES = {"salesforce": "Salesforce"}
 KEPT_MAILBOXES = 500  # ports kept per process, so that connections and tokens live on between wakes
 
@@ -82,6 +90,9 @@ class App:
     def _mail(self, mailbox: Mailbox, connection: Connection) -> tuple[MailProvider, Budget]:
         if connection.vendor != "google":
             raise Denied(f"connection {connection.name}: {connection.vendor} is no mail system that Mailspan knows")
+        from sync.providers.google import quota as google_quota
+        from sync.providers.google.mail import Gmail
+
         project = f"google:{connection.id}"
         quotas = (
             Quota(f"{project}:{mailbox.id}", google_quota.USER_UNITS_PER_MINUTE),
@@ -93,6 +104,8 @@ class App:
         return Gmail(mailbox.address, http, budget, api_url=api_url), budget
 
     def _google_grants(self, connection: Connection) -> Grants:
+        from sync.providers.google.auth import Grants, Secrets
+
         key = (connection.id, _digest(connection))
         with self._lock:
             if key not in self._grants:
@@ -114,6 +127,9 @@ class App:
         """The CRM as the connection's user, or as the mailbox's own (policy option `crm_access`)."""
         if connection.vendor != "salesforce":
             raise Denied(f"connection {connection.name}: {connection.vendor} is no CRM that Mailspan knows")
+        from sync.providers.salesforce.auth import JwtBearer, Login, RefreshToken, http_session
+        from sync.providers.salesforce.crm import Salesforce
+
         values: Mapping[str, Any] = {**connection.settings, **connection.secrets}
         login_url = values.get("login_url") or self.settings.salesforce_login_url
         ca_file = values.get("ca_file") or self.settings.salesforce_ca_file
@@ -146,6 +162,12 @@ def _redis_url(config: Settings) -> str:
     if url is None:
         raise ConfigError(["MAILSPAN_REDIS_URL: not set, and no `mailspan up` runs with this data directory"])
     return url
+
+
+def warm() -> None:
+    """Load the vendors' libraries now, so that the first mail does not wait for them."""
+    for module in VENDORS:
+        importlib.import_module(module)
 
 
 @functools.cache
