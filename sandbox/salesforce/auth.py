@@ -83,9 +83,10 @@ class Auth:
 
     # -- sessions --------------------------------------------------------------------------------
 
-    def issue(self, user_id: str, seconds: float | None = SESSION_SECONDS) -> str:
-        """A new access token."""
-        token = f"{self._org.org_id[:15]}!AQ{base64.b32encode(secrets.token_bytes(40)).decode().rstrip('=')}"
+    def issue(self, user_id: str, seconds: float | None = SESSION_SECONDS, token: str | None = None) -> str:
+        """A new access token; `token` brings a former one back."""
+        random = base64.b32encode(secrets.token_bytes(40)).decode().rstrip("=")
+        token = token or f"{self._org.org_id[:15]}!AQ{random}"
         until = None if seconds is None else self._org.frame.clock.time() + seconds
         self._sessions[token] = Session(user_id, until)
         return token

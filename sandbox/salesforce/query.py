@@ -14,13 +14,15 @@ from sandbox.salesforce.filters import Filter, indexed
 from sandbox.salesforce.org import Context
 from sandbox.salesforce.reading import attributes, getter, name_value
 from sandbox.salesforce.schema import Field, SObject
-from sandbox.salesforce.soql import Call, FieldPath, Item, Order, Query, TypeOf, parse, refused
+from sandbox.salesforce.soql import Call, Comparison, FieldPath, Item, Logic, Order, Query, TypeOf, parse, refused
 from sandbox.salesforce.store import Row, key_of
 
 MAX_OFFSET = 2000
 ARCHIVE_DAYS = 365  # older closed activities are in queryAll only, providers.md 5.3 [unverified]
 FIELD_SETS: dict[str, Callable[[Field], bool]] = {"ALL": lambda f: True, "STANDARD": lambda f: not f.custom,
                                                   "CUSTOM": lambda f: f.custom}  # fmt: skip
+BOUNDS = frozenset({"id", "ownerid", "whoid", "whatid", "accountid", "startdatetime", "activitydatetime",
+                    "activitydate", "systemmodstamp", "createddate", "lastmodifieddate"})  # fmt: skip
 Show = Callable[[Row], Any]
 
 
@@ -79,6 +81,14 @@ class Runner:
             raise ApiError("NUMBER_OUTSIDE_VALID_RANGE", "Maximum SOQL offset allowed is 2000")
         if sobject.name == "ContentDocumentLink":
             self._check_file_links(query, sobject)
+        if sobject.name in ("Task", "Event"):
+            self._check_bound(query, sobject)
+
+    def _check_bound(self, query: Query, sobject: SObject) -> None:
+        """Activities are many: a query must name owner, record or time (providers.md SF-20)."""
+        if len(self.ctx.org.store.table(sobject.name)) >= self.ctx.org.frame.settings["salesforce_too_large"] \
+                and not BOUNDS & set(named(query.where)):  # fmt: skip
+            raise ApiError("OPERATION_TOO_LARGE", f"exceeded the limit of {sobject.name} rows for this query")
 
     def _check_file_links(self, query: Query, sobject: SObject) -> None:
         binder = Binder(self.ctx, query, sobject, self.text)
@@ -264,6 +274,15 @@ class Runner:
             return {"totalSize": len(rows), "done": True, "records": [show(r) for r in rows]} if rows else None
 
         root.leaves.append((child.name, shown))
+
+
+def named(condition: Any) -> Iterable[str]:
+    """The fields of the query's own object that every row is held against, in lower case."""
+    if isinstance(condition, Comparison):
+        return [condition.left.text.lower()] if isinstance(condition.left, FieldPath) else []
+    if isinstance(condition, Logic) and condition.operator == "and":
+        return [name for part in condition.parts for name in named(part)]
+    return []
 
 
 def _is_count(query: Query) -> bool:

@@ -34,6 +34,7 @@ SETTINGS = (
     ("salesforce_daily_calls", 0, "daily API calls of the org; 0: what the edition and its licences give"),
     ("salesforce_email_status", True, "an EmailMessage without a case takes the status 3 only"),
     ("salesforce_replace_task", True, "an update of an EmailMessage replaces its automatic Task"),
+    ("salesforce_too_large", 20_000, "so many events or tasks make a query without a bound OPERATION_TOO_LARGE"),
     ("salesforce_rotate_refresh", False, "a refresh token is good for one use"),
     ("salesforce_require_secret", True, "web-server flow and refresh need the consumer secret"),
 )
@@ -56,6 +57,7 @@ class Salesforce:
         self._seeder = Seeder(self._org)
         threading.Thread(target=parse, args=("SELECT Id FROM User",), daemon=True).start()  # builds the parser
         self._tokens: dict[str, str] = {}
+        self._former: dict[str, str] = {}  # a reset does not take the ready tokens away
         self._actions: dict[str, Callable[[Json], Json]] = {
             "create": self._create, "edit": self._edit, "delete": self._delete, "undelete": self._undelete,
             "purge": self._purge, "records": self._records, "convert_lead": self._convert, "merge": self._merge,
@@ -64,12 +66,13 @@ class Salesforce:
         }  # fmt: skip
 
     def reset(self) -> None:
-        """An empty org; every token is void."""
+        """An empty org; sessions end, and the ready token of a user name comes back with its user."""
         with self._org.store.lock:
             self._org.clear()
             self._auth.clear()
             self._api.pages.clear()
             self._seeder = Seeder(self._org)
+            self._former |= self._tokens
             self._tokens = {}
 
     def seed(self, org: Json, mail: Path | None) -> None:
@@ -82,7 +85,8 @@ class Salesforce:
         with self._org.store.lock:
             for user in self._org.store.table("User").values():
                 if user.get("IsActive") and user["Username"] not in self._tokens:
-                    self._tokens[user["Username"]] = self._auth.issue(user["Id"], None)
+                    former = self._former.get(user["Username"])
+                    self._tokens[user["Username"]] = self._auth.issue(user["Id"], None, former)
             return dict(self._tokens)
 
     def keys(self) -> dict[str, str]:

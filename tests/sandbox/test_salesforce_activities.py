@@ -84,6 +84,15 @@ def test_old_closed_activities_are_archived(org: Org) -> None:
     assert len(org.rows("SELECT Subject FROM Task", "queryAll")) == 2
 
 
+def test_wide_queries_are_too_large(org: Org) -> None:
+    org.create("Task", Subject="x")
+    org.frame.settings["salesforce_too_large"] = 1
+    error = org.refused("GET", "query", params={"q": "SELECT Id FROM Task WHERE Subject = 'x'"})
+    assert error["errorCode"] == "OPERATION_TOO_LARGE"
+    bound = f"SELECT Id FROM Task WHERE Subject = 'x' AND OwnerId = '{org.ids['anna']}'"
+    assert len(org.rows(bound)) == 1
+
+
 def event(org: Org, **fields: Any) -> dict[str, Any]:
     made = org.create("Event", **{"Subject": "Meeting", "StartDateTime": "2026-12-01T10:00:00Z", **fields})
     return dict(org.call("GET", f"sobjects/Event/{made}")[1])

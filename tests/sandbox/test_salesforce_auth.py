@@ -14,7 +14,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from tests.sandbox.salesforce_client import ANNA, Org
+from tests.sandbox.salesforce_client import ANNA, ORGANISATION, Org
 
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 Claims = dict[str, Any]
@@ -89,6 +89,15 @@ def test_sessions_end(org: Org) -> None:
     org.act("end_sessions", user=ANNA)
     assert who(org, access)[0] == 401
     assert who(org, "nonsense")[0] == 401
+
+
+def test_ready_tokens_outlive_a_reset(org: Org) -> None:
+    ready = org.vendor.tokens()[ANNA]
+    org.vendor.reset()
+    assert who(org, ready)[0] == 401
+    org.vendor.seed(ORGANISATION, None)
+    assert org.vendor.tokens()[ANNA] == ready
+    assert who(org, ready)[0] == 200
 
 
 def test_user_name_and_password_are_refused(org: Org) -> None:

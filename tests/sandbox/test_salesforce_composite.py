@@ -129,6 +129,9 @@ def test_graph_limits(org: Org) -> None:
     chain += [post(org, f"a{n}", "Account", Name="x", ParentId=f"@{{a{n - 1}.id}}") for n in range(1, 16)]
     assert refused(chain) == "LIMIT_EXCEEDED"
     assert outcome(graphs(org, chain[:15])[0]) == [201] * 15
+    kinds = ("Account", "Contact", "Lead", "Opportunity", "Case", "Task", "Event", "Campaign", "Contract", "Product2",
+             "Asset", "Solution", "EmailMessage", "ContentVersion", "Quote", "Note")  # fmt: skip
+    assert refused([post(org, f"k{n}", kind) for n, kind in enumerate(kinds)]) == "LIMIT_EXCEEDED"
     assert refused([get(org, "q", "query?q=SELECT+Id+FROM+User")]) == "INVALID_INPUT"
     assert refused([get(org, "d", "sobjects/Contact/describe")]) == "INVALID_INPUT"
 
