@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import logging
 import os
@@ -86,13 +85,21 @@ def announce(frame: Frame, as_json: bool) -> None:
 
 def wait(stop: threading.Event, parent: int | None) -> None:
     """Until told to stop, or until the parent process is gone."""
+    own = parent == os.getppid()
     while not stop.wait(PARENT_CHECK_SECONDS if parent else None):
-        alive = False
-        with contextlib.suppress(PermissionError, ProcessLookupError):
-            os.kill(parent or 0, 0)
-            alive = True
-        if not alive:
+        if parent and (os.getppid() != parent if own else not exists(parent)):
             return
+
+
+def exists(pid: int) -> bool:
+    """Whether there is such a process; one that ended and that nobody has asked about counts as well."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def run() -> None:

@@ -28,9 +28,3 @@ def bare_sandbox(sandbox_process: Sandbox) -> Sandbox:
     """The same without any organisation: for tests that `seed` their own."""
     sandbox_process.reset(seed=False)
     return sandbox_process
-
-
-@pytest.fixture
-def nonsense() -> Iterator[dict[str, bool]]:
-    """Keyword arguments for `Sandbox.settings` that keep requests which are wrong on purpose out of the recording."""
-    yield {"record": False}

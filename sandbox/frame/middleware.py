@@ -9,8 +9,9 @@ them optional:
     whom it is charged to (address or user name); ``units`` its cost (default 1)
 ``api``
     the name for the recording (default: the vendor's name); None keeps it out of the recording
-``path``
-    path and query for the recording, when a mount point must be cut off
+``path``, ``verb``
+    for the recording, when a mount point must be cut off or a header has overridden the method (then
+    the body was the query, and is recorded as none)
 ``parts``
     of a batch: a list of such dictionaries, each also with ``verb``, ``path``, ``status``,
     ``request`` and ``response``; they are metered and recorded in place of the whole
@@ -145,10 +146,10 @@ class Middleware:
             recorder.write(
                 {
                     "api": api,
-                    "method": environ["REQUEST_METHOD"],
+                    "method": call.get("verb") or environ["REQUEST_METHOD"],
                     "path": path,
                     "status": status,
-                    "request": readable(body, environ.get("CONTENT_TYPE", "")),
+                    "request": None if "verb" in call else readable(body, environ.get("CONTENT_TYPE", "")),
                     "response": readable(answer, kind),
                 }
             )

@@ -42,6 +42,8 @@ class App:
             answer = self._oauth(request)
         else:
             answer = self.serve(request)
+        if request.verb != environ["REQUEST_METHOD"]:
+            answer.call |= {"verb": request.verb, "path": request.target}
         environ["sandbox.call"] = answer.call
         headers = [("Content-Type", answer.kind)] if answer.body else []
         start_response(
