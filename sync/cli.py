@@ -1,6 +1,9 @@
 """The `mailspan` command: what an administrator does with an installation. Thin: it reads arguments and prints.
 
 Exit status: 0 done, 1 failed, 2 the configuration or the arguments are wrong (nothing was changed).
+
+A command imports what it needs in its own body: SQLAlchemy, RQ and the vendors' libraries take seconds to load, and the
+supervisor, the ticker and `--help` each need little of it.
 """
 
 from __future__ import annotations
@@ -16,27 +19,20 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
-import structlog
-from redis.exceptions import RedisError
-from rq import SimpleWorker
-from rq.serializers import JSONSerializer
 
-from sync import declare, embedded, jobs, log, report, settings, wiring
-from sync.declare.apply import apply as apply_declaration
-from sync.doctor import examine
-from sync.engine.work import Ports
+from sync import embedded, settings
 from sync.settings import ConfigError, Settings
-from sync.store.database import StoreError
-from sync.store.store import Store
-from sync.store.vault import SecretKeyError
 from sync.supervise import Program, Supervisor
+
+if TYPE_CHECKING:
+    from sync.engine.work import Ports
+    from sync.store.store import Store
 
 P = ParamSpec("P")
 R = TypeVar("R")
-logger = structlog.get_logger()
 
 WORKER_TTL = 30  # with it a lost job is found after at most a minute (providers.md 7.5)
 MAINTENANCE_SECONDS = 15
@@ -53,13 +49,26 @@ def refusals(command: Callable[P, R]) -> Callable[P, R]:
             for problem in error.problems:
                 click.echo(problem, err=True)
             sys.exit(2)
-        except (StoreError, SecretKeyError) as error:
-            click.echo(f"the database: {error}", err=True)
-        except RedisError as error:
-            click.echo(f"Redis does not answer: {type(error).__name__}", err=True)
+        except Exception as error:
+            refusal = _refusal(error)
+            if refusal is None:
+                raise
+            click.echo(refusal, err=True)
         sys.exit(1)
 
     return wrapped
+
+
+def _refusal(error: Exception) -> str | None:
+    """What to say of an error that is no fault of the program."""
+    from redis.exceptions import RedisError
+
+    from sync.store.database import StoreError
+    from sync.store.vault import SecretKeyError
+
+    if isinstance(error, (StoreError, SecretKeyError)):
+        return f"the database: {error}"
+    return f"Redis does not answer: {type(error).__name__}" if isinstance(error, RedisError) else None
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
@@ -74,6 +83,8 @@ def main() -> None:
 @contextlib.contextmanager
 def opened(config: Settings) -> Iterator[Store]:
     """The store, with its tables brought up to date."""
+    from sync.store.store import Store
+
     store = Store.open(config.database_url, config.secret_keys)
     try:
         store.migrate()
@@ -96,6 +107,9 @@ def _with_key() -> Settings:
 @refusals
 def apply(file: Path, check: bool, as_json: bool) -> None:
     """Make the installation what FILE declares: connections, policies, mailboxes."""
+    from sync import declare
+    from sync.declare.apply import apply as apply_declaration
+
     declaration = declare.load(file)
     if check:
         click.echo(json.dumps({"valid": True}) if as_json else f"{file} is right")
@@ -118,8 +132,13 @@ def worker(count: int | None) -> None:
     count = count or config.workers
     if count > 1:
         sys.exit(Supervisor([_self(f"worker-{number}", "worker", "-n", "1") for number in range(1, count + 1)]).run())
-    log.setup(config)
+    from rq import SimpleWorker
+    from rq.serializers import JSONSerializer
+
+    from sync import jobs, wiring
+
     app = wiring.current()
+    wiring.warm()
     worker = SimpleWorker(
         [jobs.queue(app.redis)],
         connection=app.redis,
@@ -128,7 +147,7 @@ def worker(count: int | None) -> None:
         maintenance_interval=MAINTENANCE_SECONDS,
         log_job_description=False,
     )
-    logger.info("worker.started", process=os.getpid())
+    jobs.log.info("worker.started", process=os.getpid())
     worker.work(logging_level="WARNING")
 
 
@@ -136,18 +155,21 @@ def worker(count: int | None) -> None:
 @refusals
 def ticker() -> None:
     """Remind the workers of mailboxes that are due; one ticker of many is at work, the others stand by."""
-    log.setup(settings.load())
+    from redis.exceptions import RedisError
+
+    from sync import jobs, wiring
+
     app = wiring.current()
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
-    logger.info("ticker.started", process=os.getpid())
+    jobs.log.info("ticker.started", process=os.getpid())
     pause = 0.0
     while not ended.wait(pause):
         try:
             pause = jobs.tick(app)
         except RedisError as error:  # it may come back; the mailboxes stay due
-            logger.warning("tick.failed", error=type(error).__name__)
+            jobs.log.warning("tick.failed", error=type(error).__name__)
             pause = app.settings.tick_seconds
 
 
@@ -188,6 +210,8 @@ def _self(name: str, *arguments: str, environ: dict[str, str] | None = None) -> 
 @refusals
 def status(offline: bool, as_json: bool) -> None:
     """Per mailbox: state, seconds that the oldest unsettled drop has waited, next look, parked mails."""
+    from sync import report
+
     config = settings.load()
     with opened(config) as store:
         found = report.status(store, None if offline else _ports(config), time.time())
@@ -199,7 +223,12 @@ def status(offline: bool, as_json: bool) -> None:
 @json_option
 @refusals
 def explain(message_id: str, as_json: bool) -> None:
-    """The whole decision about the mail with MESSAGE_ID: each address, the rule, the records, the calls."""
+    """The whole decision about a mail: each address, the rule, the records, the calls.
+
+    MESSAGE_ID is the mail's Message-ID, or the number of a parked mail as `mailspan status` shows it.
+    """
+    from sync import report
+
     config = settings.load()
     with opened(config) as store:
         found = report.explain(store, _ports(config), message_id)
@@ -210,6 +239,8 @@ def explain(message_id: str, as_json: bool) -> None:
 
 def _ports(config: Settings) -> Callable[[int], Ports]:
     """Opens both ends of a mailbox; without Redis it refuses each, so that what is stored is shown all the same."""
+    from sync import wiring
+
     try:
         return wiring.App(config).ports
     except ConfigError as error:
@@ -240,6 +271,8 @@ def retry(ids: tuple[int, ...], everything: bool, as_json: bool) -> None:
 @refusals
 def doctor(as_json: bool) -> None:
     """Try everything the installation stands on: settings, database, Redis, and both ends of every mailbox."""
+    from sync.doctor import examine
+
     good = True
     findings = []
     for finding in examine(settings.load()):

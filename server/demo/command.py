@@ -19,11 +19,9 @@ from server.demo import flows, stage
 from server.demo.flows import FLOWS, Running, World
 
 
-@click.command()
-@click.option("--once", is_flag=True, help="Run all flows unattended and end; exit status 0 only if all ended right.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the table (with --once).")
-def demo(once: bool, as_json: bool) -> None:
-    """Drop real mails on a label, and find them in the CRM: on local simulators, without accounts."""
+def run(*, once: bool, as_json: bool) -> None:
+    """Play all flows and show how they ended; without `once` and `as_json` stay up until Ctrl-C. Raises `SystemExit(1)`
+    when one did not end as it should."""
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     console = Console(stderr=as_json)
     folder = Path(tempfile.mkdtemp(prefix="mailspan-"))
