@@ -114,15 +114,25 @@ def show_status(found: Mapping[str, Any]) -> None:
         for item in row["parked"]:
             text = item["text"] or item["reason"]
             console.print(f"parked {item['id']} in {row['address']} since {item['since']}: {text}", markup=False)
-            console.print(f"    {item['advice'] or ''} Try again: mailspan retry {item['id']}", markup=False)
+            console.print(
+                f"    {item['advice'] or ''} Why: mailspan explain {item['id']}; again: mailspan retry {item['id']}",
+                markup=False,
+            )
 
 
 def explain(store: Store, open_ports: Callable[[int], Ports], message_id: str) -> dict[str, Any]:
-    """Every filing of a mail, with every copy that led to it. The angle brackets may be left out. `open_ports` gives
-    both ends of a mailbox; where it raises `ConfigError` or a remote error, ids remain without names."""
+    """Every filing of a mail, with every copy that led to it.
+
+    `message_id` may lack its angle brackets, or be the number of a copy as `status` shows it. `open_ports` gives both
+    ends of a mailbox; where it raises `ConfigError` or a remote error, ids remain without names.
+    """
     wanted = message_id.strip()
-    wanted = wanted if wanted.startswith("<") else f"<{wanted}>"
-    found = store.explain(store.hash(wanted))
+    if wanted.isdecimal():
+        key = store.message_hash(int(wanted))
+    else:
+        wanted = wanted if wanted.startswith("<") else f"<{wanted}>"
+        key = store.hash(wanted)
+    found = store.explain(key) if key else []
     return {"message_id": wanted, "filings": [_explained(store, open_ports, item) for item in found]}
 
 

@@ -77,6 +77,12 @@ def explain(conn: sa.Connection, message_hash: str) -> list[Explanation]:
     return [Explanation(row, tuple(copies.get(row.id, ()))) for row in found]
 
 
+def message_hash(conn: sa.Connection, sighting_id: int) -> str | None:
+    query = sa.select(filing.c.message_key).join(sighting, sighting.c.filing_id == filing.c.id)
+    found: str | None = conn.execute(query.where(sighting.c.id == sighting_id)).scalar()
+    return found
+
+
 def retry(conn: sa.Connection, which: Sequence[int] | Literal["all"], now: float) -> int:
     wanted = sighting.c.outcome == "parked"
     if which != "all":

@@ -292,6 +292,11 @@ class Store:
         with self._database.reading() as conn:
             return reading.explain(conn, message_hash)
 
+    def message_hash(self, sighting_id: int) -> str | None:
+        """The hash by which `explain` finds the mail of a sighting; None when it has no filing."""
+        with self._database.reading() as conn:
+            return reading.message_hash(conn, sighting_id)
+
     def parked(self, mailbox_id: int | None = None) -> list[ParkedItem]:
         with self._database.reading() as conn:
             return reading.parked(conn, mailbox_id)

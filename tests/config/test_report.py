@@ -16,7 +16,7 @@ from sync.core.labels import Remembered
 from sync.errors import Busy, Missing
 from sync.model import Item, Message, Parsed, Participant, RecordRef
 from sync.settings import ConfigError
-from sync.store.rows import Explanation, Filing, Sighting
+from sync.store.rows import Explanation, Filing, NewSighting, Sighting
 from sync.store.store import Store
 
 NOW = 1_800_000_000.0
@@ -166,6 +166,19 @@ def test_names_and_addresses_are_read_now(
         "inline",
     ):
         assert words in shown
+
+
+def test_a_copy_is_explained_by_its_number(store: Store) -> None:
+    lease = store.lease(1, "test", 10, NOW)
+    assert lease
+    with store.under(lease, NOW, 10) as tx:
+        tx.see([NewSighting("m1", "t", "archive", frozenset({"L1"}), False, "label")], NOW)
+        (seen,) = tx.claim(NOW, 1)
+        tx.bind(2, [(seen.id, store.hash("<1@x.example>"), "archive", "label")], NOW)
+    live: Any = Live(there=True)
+    found = report.explain(store, lambda _: SimpleNamespace(mail=live, crm=live), str(seen.id))  # type: ignore[arg-type,return-value]
+    assert [copy["id"] for copy in found["filings"][0]["copies"]] == [seen.id]
+    assert report.explain(store, lambda _: SimpleNamespace(), "999")["filings"] == []  # type: ignore[arg-type,return-value]
 
 
 def test_what_cannot_be_read_now_is_said_and_ids_remain(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
