@@ -14,6 +14,7 @@ T = TypeVar("T")
 Role = Literal["from", "reply_to", "to", "cc", "bcc", "about"]  # about: whom a delivery report is about
 Direction = Literal["received", "sent"]
 MessageKind = Literal["mail", "bounce", "calendar", "receipt"]
+NodeRole = Literal["container", "drop", "trigger", "marker"]
 Trigger = Literal["label", "folder", "category", "click", "follow", "capture"]
 
 
@@ -119,17 +120,27 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One label or folder that Mailspan wants. `remote_id` is the one remembered, if any; `rename` says that the wanted
+    """One label, folder or category that Mailspan wants. Where a mail system has folders and categories, containers and
+    drops are folders, triggers and markers are categories. `remote_id` is the one remembered, if any; `rename` says that the wanted
     name changed since it was set, so that a user's own renaming survives (product.md 7 L2)."""
 
-    key: str  # "master", "drop.archive", "marker.done", "reason.no_sender", ...
+    key: str  # "master", "drop.archive", "trigger.archive", "marker.done", "reason.no_sender", ...
     name: str
     parent: str | None = None
-    role: Literal["container", "drop", "marker"] = "container"
+    role: NodeRole = "container"
     target: Target | None = None
     color: str = "grey"  # a word of core.labels.COLORS; the adapter knows the vendor's palette
     remote_id: str | None = None
     rename: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """What it means that a mail carries a label: file it to `target`. `trigger` says how the user asked: by putting it
+    somewhere (label, folder), which is undone when it is filed, or by a category, which leaves it where it is."""
+
+    target: Target
+    trigger: Trigger = "label"
 
 
 @dataclass(frozen=True, slots=True)

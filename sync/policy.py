@@ -144,6 +144,12 @@ class Policy:
     )
     # the tree
     master_label: str = _option("", _label, "Parent of the label tree; empty: the CRM's name.", "e-mail")
+    trigger_category: str = _option(
+        "Track in CRM",
+        _label,
+        "A mail that the user gives this category (in Gmail: label) is filed in place.",
+        "e-mail",
+    )
     done_marker: str = _option("Processing Complete!", _label, "Marks a mail that is filed.", "e-mail")
     missing_marker: str = _option(
         "Missing Required Matches", _label, "Marks a mail whose people were not found and not created.", "e-mail"

@@ -10,7 +10,7 @@ from typing import Literal
 
 from sync.core.cut import boundary
 from sync.core.reasons import REASONS
-from sync.model import LabelTree, Node, Target
+from sync.model import LabelTree, Node, NodeRole, Target
 from sync.policy import OPTIONS, Policy
 
 COLORS = ("grey", "blue", "green", "orange", "red")
@@ -74,7 +74,7 @@ class _Builder:
         name: str,
         *,
         parent: str | None = None,
-        role: Literal["container", "drop", "marker"],
+        role: NodeRole,
         color: str,
         target: Target | None = None,
     ) -> None:
@@ -125,6 +125,8 @@ def tree(
     master = clean(policy.master_label) or clean(crm_name) or "CRM"
     build.add("master", master, role="container", color="blue")
     build.add("drop.archive", ARCHIVE_NAME, parent="master", role="drop", color="blue", target=Target("archive"))
+    if policy.trigger_category:
+        build.add("trigger.archive", policy.trigger_category, role="trigger", color="blue", target=Target("archive"))
     for key, option, color in _MARKERS:
         build.add(key, _named(policy, option), role="marker", color=color)
     asked = set(reasons) | {key.removeprefix("reason.") for key in remembered if key.startswith("reason.")}

@@ -56,7 +56,7 @@ def _sweep(work: Work, cursor: str | None) -> None:
 
 def _commit(work: Work, seen: Sequence[Seen], cursor: str | None, *, swept: bool = False) -> None:
     intents = [
-        NewSighting(i.message, i.thread, i.target.key, i.labels, i.archived, "label")
+        NewSighting(i.message, i.thread, i.target.key, i.labels, i.archived, i.trigger)
         for i in intake.decide(seen, work.drops)
     ]
     with work.commit() as tx:

@@ -10,7 +10,7 @@ from sync.core import labels as label_names
 from sync.core.labels import Remembered
 from sync.core.matching import MailboxIdentity
 from sync.engine.budget import Budget, Lane
-from sync.model import Target
+from sync.model import Drop, Trigger
 from sync.policy import Policy
 from sync.ports import CrmProvider, MailProvider
 from sync.store.leases import Lease
@@ -32,6 +32,7 @@ class Ports:
     identity: MailboxIdentity
     owner: str  # the address by which the CRM knows the mailbox's user
     budgets: tuple[Budget, ...] = ()
+    put: Trigger = "label"  # what people of this mail system put a mail on or in
 
 
 @dataclass(slots=True)
@@ -45,7 +46,7 @@ class Work:
     guard_seconds: float  # how long a call to the CRM may still take effect after it was sent
     clock: Callable[[], float]
     labels: Mapping[str, str] = field(default_factory=dict)  # node key -> remote id
-    drops: Mapping[str, Target] = field(default_factory=dict)  # remote id -> target
+    drops: Mapping[str, Drop] = field(default_factory=dict)  # remote id -> what it means there
 
     @property
     def who(self) -> str:
@@ -60,7 +61,9 @@ class Work:
         self.labels = {key: item.remote_id for key, item in remembered.items()}
         tree = label_names.tree(self.ports.policy, self.ports.crm_name, remembered, self.store.hash)
         self.drops = {
-            self.labels[node.key]: node.target for node in tree.nodes if node.target and node.key in self.labels
+            self.labels[node.key]: Drop(node.target, "category" if node.role == "trigger" else self.ports.put)
+            for node in tree.nodes
+            if node.target and node.key in self.labels
         }
 
     def lane(self, lane: Lane) -> None:

@@ -251,6 +251,17 @@ def test_a_revoked_grant_parks_the_mailbox_and_says_so(office: Office) -> None:
     assert anna.marks(key) == {DONE}
 
 
+def test_a_trigger_category_files_in_place(office: Office) -> None:
+    anna = office.desk("anna")
+    key = anna.box.deliver(mail(sender=CUSTOMER, to="anna@northpeak.example"), inbox=False)
+    office.wake(anna)
+    anna.box.drop(key, anna.label("Track in CRM"), move=False)
+    office.wake(anna)
+    assert len(office.crm.activities()) == 1
+    assert anna.marks(key) == {DONE}
+    assert not anna.state(key).inbox
+
+
 def test_a_policy_that_is_off_files_nothing_and_loses_nothing(office: Office) -> None:
     anna = office.desk("anna")
     on = office.policy
