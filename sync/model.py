@@ -112,7 +112,7 @@ class Target:
 
     @classmethod
     def parse(cls, key: str) -> Target:
-        action, kind, identifier = (key.split(":") + ["", ""])[:3]
+        action, kind, identifier = [*key.split(":"), "", ""][:3]
         if action not in ("archive", "create", "record"):
             raise ValueError(f"no such target: {key!r}")
         return cls(action, kind, identifier)  # type: ignore[arg-type]
@@ -121,8 +121,8 @@ class Target:
 @dataclass(frozen=True, slots=True)
 class Node:
     """One label, folder or category that Mailspan wants. Where a mail system has folders and categories, containers and
-    drops are folders, triggers and markers are categories. `remote_id` is the one remembered, if any; `rename` says that the wanted
-    name changed since it was set, so that a user's own renaming survives (product.md 7 L2)."""
+    drops are folders, triggers and markers are categories. `remote_id` is the one remembered, if any; `rename` says
+    that the wanted name changed since it was set, so that a user's own renaming survives (product.md 7 L2)."""
 
     key: str  # "master", "drop.archive", "trigger.archive", "marker.done", "reason.no_sender", ...
     name: str

@@ -6,7 +6,6 @@ import hashlib
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 from sync.core.cut import boundary
 from sync.core.reasons import REASONS

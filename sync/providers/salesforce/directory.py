@@ -24,7 +24,7 @@ MARGIN = timedelta(minutes=10)  # between our clock and Salesforce's
 LONGEST_NAME = 255
 PEOPLE = ("User", "Contact", "Lead")
 _FILTER = {"User": "IsActive = true", "Lead": "IsConverted = false"}
-_COLUMNS = {"Contact": ("AccountId", "Account.Name", "Account.CreatedDate")}
+_COLUMNS = {"Contact": ("AccountId", "Account.Name", "Account.CreatedDate", "OwnerId"), "Lead": ("OwnerId",)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +248,8 @@ def email_fields(description: Description, name: str, extra: Sequence[str]) -> t
     found = description.objects.get(name)
     if found is None:
         return ()
+    if name == "User":  # a mailbox's user may be declared by the name that signs in
+        return ("Email", "Username")
     known = found.email_fields
     wanted = {field.lower() for field in extra}
     return tuple(field for field in known if "auto" in wanted or field == "Email" or field.lower() in wanted) + tuple(
@@ -265,7 +267,9 @@ def _ordered(rows: Sequence[Row]) -> list[Row]:
 
 def _person(name: str, row: Row, address: str, field: str) -> Person:
     account = RecordRef("account", row["AccountId"]) if row.get("AccountId") else None
-    return Person(RecordRef(KINDS[name], row["Id"]), row.get("Name") or "", address, account, field)
+    return Person(
+        RecordRef(KINDS[name], row["Id"]), row.get("Name") or "", address, account, field, row.get("OwnerId") or ""
+    )
 
 
 def _refs(ids: Iterable[str | None]) -> frozenset[RecordRef]:

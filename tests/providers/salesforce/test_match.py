@@ -139,7 +139,7 @@ def test_a_crowded_question_is_split_below_the_limit() -> None:
     crowd = Question(frozenset(f"person-{n}@a-rather-long-domain-name.example" for n in range(3000)))
     found = texts(crowd)
     assert all(len(quote(text)) <= soql.MAX_URI for text in found)
-    assert sum(text.count("person-") for text in found) == 9000
+    assert sum(text.count("person-") for text in found) == 12000  # users by two fields
 
 
 def test_an_object_that_the_user_does_not_see_is_not_asked() -> None:
@@ -262,3 +262,16 @@ def test_an_answer_that_is_none_is_busy(answer: Said) -> None:
     crm, _ = salesforce(answer)
     with pytest.raises(Busy):
         crm.match(Question(frozenset({"a@x.example"})))
+
+
+def test_users_are_found_by_the_name_that_signs_in_and_people_tell_their_owner() -> None:
+    question = Question(frozenset({"anna@northpeak.example.sandbox", "kim@widgets.example"}))
+    rows = {
+        "User": [{"Id": "005A", "Name": "Anna", "Email": "a@x.example", "Username": "Anna@northpeak.example.sandbox"}],
+        "Contact": [{"Id": "003K", "Name": "Kim", "Email": "kim@widgets.example", "OwnerId": "005A"}],
+    }
+    people = Plan(question, description()).answer(rows).people
+    assert [p.record.id for p in people["anna@northpeak.example.sandbox"]] == ["005A"]
+    assert [p.owner for p in people["kim@widgets.example"]] == ["005A"]
+    users = next(query.text for query in Plan(question, description()).queries() if query.about == "User")
+    assert "Username IN" in users
