@@ -66,7 +66,10 @@ def wake(mailbox_id: int) -> None:
         wait = report.next_look - time.time()
         if report.ended not in ("done", "busy") or wait > LINGER_SECONDS:
             return
-        time.sleep(max(wait, 0.05))
+        if wait <= 0:  # there is more to do, but the others have waited long enough
+            hint(app.redis, mailbox_id)
+            return
+        time.sleep(wait)
 
 
 def tick(app: wiring.App) -> float:

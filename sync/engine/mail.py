@@ -22,7 +22,7 @@ def run(work: Work) -> None:
     work.lane("background")
     pull.pull(work)
     settle.settle(work)  # what an earlier wake decided but could not settle
-    while claimed := _claim(work):
+    while work.clock() < work.turn_ends and (claimed := _claim(work)):
         work.lane("person")
         before = work.spent()
         cases = _bind(work, _fetch(work, claimed))

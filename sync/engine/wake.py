@@ -26,7 +26,7 @@ from sync.store.store import Store
 log = structlog.get_logger()
 
 PAUSED_SECONDS = 60.0  # between looks at whether a policy that is off is on again
-ROUNDS = 50  # of pull-file-settle in one wake; then the mailbox waits its turn behind the others
+TURN_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def wake(
                 next_look = clock() + PAUSED_SECONDS
                 store.give_back(lease, clock(), not_before=next_look)
                 return Report("paused", next_look)
-            return _run(Work(store, ports, lease, lease_seconds, guard_seconds, clock))
+            return _run(Work(store, ports, lease, lease_seconds, guard_seconds, clock, clock() + TURN_SECONDS))
     except LeaseLost:
         log.warning("lease.lost", mailbox=mailbox_id, fence=lease.fence)
         return Report("lost")
@@ -70,9 +70,8 @@ def wake(
 def _run(work: Work) -> Report:
     store, clock = work.store, work.clock
     try:
-        for _ in range(ROUNDS):
+        while clock() < work.turn_ends:
             mail.run(work)
-            # records.run(work) stands here once contacts, calendar and tasks are synced
             next_look = _next_look(work)
             if store.release(work.lease, clock(), next_due=next_look):
                 return Report("done", next_look)

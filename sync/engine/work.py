@@ -45,6 +45,7 @@ class Work:
     lease_seconds: float
     guard_seconds: float  # how long a call to the CRM may still take effect after it was sent
     clock: Callable[[], float]
+    turn_ends: float  # after that no further batch is begun: a mailbox with thousands of drops lets the others work
     labels: Mapping[str, str] = field(default_factory=dict)  # node key -> remote id
     drops: Mapping[str, Drop] = field(default_factory=dict)  # remote id -> what it means there
 

@@ -143,3 +143,24 @@ def test_leases_are_fenced(office: Office) -> None:
     assert second.fence > first.fence
     with pytest.raises(LeaseLost), office.store.under(first, office.now + 5, 1):
         pytest.fail("the old lease may not commit")
+
+
+def test_a_mailbox_with_many_drops_lets_the_others_have_a_turn(office: Office) -> None:
+    anna = office.desk("anna")
+    keys = [anna.drop(mail(f"Mail {n}", sender=CUSTOMER, to="anna@northpeak.example")) for n in range(120)]
+    started = office.now
+
+    def heard(name: str, before: bool) -> None:
+        if name == "file" and before:
+            office.now += 40
+
+    office.heard = heard
+    report = office.wake(anna)
+    assert report.ended == "done"
+    assert report.next_look <= office.now
+    assert office.now - started < 120
+    filed = len(office.crm.activities())
+    assert 0 < filed < 120
+    office.settle()
+    assert len(office.crm.activities()) == 120
+    assert all(anna.marks(key) == {DONE} for key in keys)
