@@ -40,21 +40,20 @@ def run(*, once: bool, as_json: bool) -> None:
 
 def _play(console: Console, folder: Path, *, once: bool, as_json: bool) -> dict[str, Any]:
     with Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console) as progress:
-        step = progress.add_task("Starting Google and Salesforce simulators …", total=None)
-        with stage.sandbox(folder) as ready:
-            progress.update(step, description="Starting Mailspan: Valkey, workers, ticker …")
-            with stage.installation(ready, folder) as running:
-                stage.wait_for_trees(running, flows.DROP)
-                progress.update(step, description="Every mailbox has its drop label")
-                progress.stop_task(step)
-                result = _run(progress, running)
-                progress.stop()
-                if as_json:
-                    click.echo(json.dumps(result, indent=2, ensure_ascii=False))
-                else:
-                    _show(console, result)
-                if not once:
-                    _stay(console, running)
+        step = progress.add_task("Starting simulators of Google and Salesforce, and Mailspan …", total=None)
+        with stage.set_up(folder) as running:
+            progress.update(step, description="Waiting for the drop labels …")
+            stage.wait_for_trees(running, flows.DROP)
+            progress.update(step, description="Every mailbox has its drop label")
+            progress.stop_task(step)
+            result = _run(progress, running)
+            progress.stop()
+            if as_json:
+                click.echo(json.dumps(result, indent=2, ensure_ascii=False))
+            else:
+                _show(console, result)
+            if not once:
+                _stay(console, running)
     return result
 
 

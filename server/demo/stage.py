@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,27 +54,41 @@ def _integration(salesforce: Mapping[str, Any]) -> str:
 
 
 @contextlib.contextmanager
-def sandbox(folder: Path) -> Iterator[Mapping[str, Any]]:
-    """The simulators, on free ports, until the block ends."""
-    command = [sys.executable, "-m", "sandbox", "--json", "--parent-pid", str(os.getpid())]
-    with (folder / "sandbox.log").open("w") as errors:
-        process = subprocess.Popen(leashed(command), stdout=subprocess.PIPE, stderr=errors, text=True)
+def set_up(folder: Path) -> Iterator[Stage]:
+    """Simulators on free ports, and Mailspan configured by environment and file as any other installation, until the
+    block ends. The two start side by side: Mailspan has nothing to do before `apply`."""
+    environ = _environ(folder)
+    with (
+        _process(["-m", "sandbox", "--json", "--parent-pid", str(os.getpid())], folder / "sandbox.log") as simulators,
+        _process(["-m", "server.cli", "up"], folder / "mailspan.log", environ),
+    ):
+        assert simulators.stdout is not None
+        line = simulators.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the sandbox did not start: {(folder / 'sandbox.log').read_text()[-2000:]}")
+        stage = Stage(json.loads(line), environ, folder)
+        _apply(stage)
+        yield stage
+
+
+@contextlib.contextmanager
+def _process(
+    arguments: Sequence[str], log: Path, environ: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[str]]:
+    """A program of ours, until the block ends; its errors go to the log."""
+    command = leashed([sys.executable, *arguments])
+    with log.open("w") as errors:
+        process = subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=errors, text=True)
+    with process:
         try:
-            assert process.stdout is not None
-            line = process.stdout.readline()
-            if not line:
-                raise RuntimeError(f"the sandbox did not start: {(folder / 'sandbox.log').read_text()[-2000:]}")
-            yield json.loads(line)
+            yield process
         finally:
             _end(process)
 
 
-@contextlib.contextmanager
-def installation(ready: Mapping[str, Any], folder: Path) -> Iterator[Stage]:
-    """Mailspan, configured by environment and file as any other installation, until the block ends."""
-    stage = Stage(ready, _environ(folder), folder)
-    declaration = folder / "mailspan.yaml"
-    declaration.write_text(yaml.safe_dump(_declaration(ready), sort_keys=False))
+def _apply(stage: Stage) -> None:
+    declaration = stage.folder / "mailspan.yaml"
+    declaration.write_text(yaml.safe_dump(_declaration(stage.ready), sort_keys=False))
     applied = subprocess.run(
         [sys.executable, "-m", "server.cli", "apply", str(declaration)],
         env=dict(stage.environ),
@@ -85,14 +99,6 @@ def installation(ready: Mapping[str, Any], folder: Path) -> Iterator[Stage]:
     )
     if applied.returncode:
         raise RuntimeError(f"mailspan apply: {applied.stdout}{applied.stderr}")
-    with (folder / "mailspan.log").open("w") as log:
-        process = subprocess.Popen(
-            leashed([sys.executable, "-m", "server.cli", "up"]), env=dict(stage.environ), stdout=log, stderr=log
-        )
-        try:
-            yield stage
-        finally:
-            _end(process)
 
 
 def wait_for_trees(stage: Stage, label: str) -> None:
