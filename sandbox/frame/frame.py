@@ -11,7 +11,7 @@ from typing import Any
 
 from sandbox.frame import certificates
 from sandbox.frame.clock import Clock
-from sandbox.frame.control import control_app
+from sandbox.frame.control import Control
 from sandbox.frame.faults import Faults
 from sandbox.frame.meter import Meter
 from sandbox.frame.middleware import Middleware
@@ -61,7 +61,7 @@ class Frame:
             vendor: Vendor = create(self)
             self.vendors[name] = vendor
             self._ports[name] = Port(Middleware(self, vendor), ports.get(name, 0), self._pem)
-        self._ports["control"] = Port(control_app(self), ports.get("control", 0), None, threads=4)
+        self._ports["control"] = Port(Control(self), ports.get("control", 0), None, threads=4)
 
     def start(self) -> None:
         """Serve on every port."""

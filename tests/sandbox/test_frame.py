@@ -270,7 +270,7 @@ def test_the_recording_has_parts_bodies_and_uploads(tmp_path: Path) -> None:
     assert isinstance(lines[3]["request"], str)
 
 
-# ---- the control API ---------------------------------------------------------------------------------------------------
+# ---- the control API ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("method", "path", "body", "status"), [
