@@ -28,7 +28,8 @@ GRAPH: dict[str, Any] = {
     "path": "/services/data/v67.0/composite/graph",
     "status": 200,
     "request": {"graphs": [{"graphId": "1", "compositeRequest": [
-        {"method": "POST", "url": "/services/data/v67.0/sobjects/Account", "referenceId": "a", "body": {"Name": "x"}}]}]},
+        {"method": "POST", "url": "/services/data/v67.0/sobjects/Account", "referenceId": "a", "body": {"Name": "x"}}
+    ]}]},
     "response": {"graphs": [{"graphId": "1", "isSuccessful": True, "graphResponse": {"compositeResponse": [
         {"body": {"id": "001000000000001AAA", "success": True, "errors": []}, "httpHeaders": {}, "httpStatusCode": 201,
          "referenceId": "a"}]}}]},
