@@ -1,0 +1,245 @@
+"""An installation of Mailspan as processes, on a sandbox: started, asked and killed as an administrator could."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+import psutil
+import requests
+import yaml
+
+from sync import jobs, settings, wiring
+from tests.databases import KEY
+from tests.sandboxed import ROOT, Json, Sandbox
+
+T = TypeVar("T")
+DROP = "Salesforce/- Create New Email"
+DONE = "Processing Complete!"
+MISSING = "Missing Required Matches"
+FAILED = "Tracking Failed"
+ENDS = frozenset({DONE, MISSING, FAILED})
+OPTIONS = {"internal_domains": ["northpeak-automation.example"], "drop_poll_seconds": 1}
+GRAPH = "/composite/graph"
+
+
+def until(condition: Callable[[], T], seconds: float, what: str) -> T:
+    """The first true value of the condition; fails by name when there is none in time."""
+    limit = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < limit, f"not within {seconds:g} s: {what}"
+        time.sleep(0.05)
+    return found
+
+
+@dataclass
+class Installation:
+    """`mailboxes` of the sandbox are its own; processes write to log files in `folder`."""
+
+    sandbox: Sandbox
+    folder: Path
+    database_url: str
+    mailboxes: Sequence[str]
+    environ: Mapping[str, str] = field(default_factory=dict)
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("MAILSPAN_")}
+        self.environ = {
+            **kept,
+            "MAILSPAN_DATA_DIR": str(self.folder),
+            "MAILSPAN_DATABASE_URL": self.database_url,
+            "MAILSPAN_SECRET_KEY": KEY,
+            "MAILSPAN_LOG_FORMAT": "json",
+            **self.environ,
+        }
+
+    # ---- processes ---------------------------------------------------------------------------
+
+    def start(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
+        """`mailspan ARGUMENTS...` as a process of its own."""
+        with (self.folder / f"{name}.log").open("ab") as log:
+            self.processes[name] = subprocess.Popen(
+                [sys.executable, "-m", "sync.cli", *arguments],
+                env=dict(self.environ),
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        return self.processes[name]
+
+    def family(self, name: str, *words: str) -> list[psutil.Process]:
+        """The process and all below it; with `words`, those with one of these in their command line."""
+        top = psutil.Process(self.processes[name].pid)
+        found = [top, *top.children(recursive=True)]
+        return [one for one in found if not words or any(word in each for word in words for each in _words(one))]
+
+    def end(self, name: str, how: signal.Signals = signal.SIGTERM) -> tuple[int, float, list[psutil.Process]]:
+        """The exit status, the seconds it took, and who of the family still lives."""
+        family, process = self.family(name), self.processes.pop(name)
+        begun = time.monotonic()
+        process.send_signal(how)
+        status = process.wait(20)
+        took = time.monotonic() - begun
+        return status, took, [one for one in family if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+
+    def close(self) -> None:
+        """End what still runs."""
+        if "app" in self.__dict__:
+            self.app.close()
+        for process in self.processes.values():
+            process.terminate()
+        for process in self.processes.values():
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    # ---- commands ----------------------------------------------------------------------------
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run one command to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "server.cli", *arguments],
+            env=dict(self.environ),
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def told(self, *arguments: str) -> Json:
+        """What a command says with --json."""
+        done = self.command(*arguments, "--json")
+        assert done.returncode == 0, done.stdout + done.stderr
+        found: Json = json.loads(done.stdout)
+        return found
+
+    def apply(self) -> Json:
+        """Declare the sandbox's vendors and our mailboxes."""
+        path = self.folder / "mailspan.yaml"
+        path.write_text(yaml.safe_dump(self.declaration()))
+        return self.told("apply", str(path))
+
+    def declaration(self) -> Json:
+        google, salesforce, ca = self.sandbox.ready["google"], self.sandbox.ready["salesforce"], self.sandbox.ca
+        gmail = {
+            "name": "gmail",
+            "vendor": "google",
+            "service_account": {"file": google["service_account"]},
+            "api_url": google["url"],
+            "token_url": google["token_url"],
+            "ca_file": ca,
+        }
+        crm = {
+            "name": "crm",
+            "vendor": "salesforce",
+            "login_url": salesforce["login_url"],
+            "consumer_key": salesforce["consumer_key"],
+            "username": self.crm_user,
+            "private_key": {"file": salesforce["private_key"]},
+            "ca_file": ca,
+        }
+        policy = {"name": "sales", "crm_connection": "crm", "mail_connection": "gmail", "options": OPTIONS}
+        mailboxes = [{"address": address, "policy": "sales"} for address in self.mailboxes]
+        return {"connections": [gmail, crm], "policies": [policy], "mailboxes": mailboxes}
+
+    @property
+    def crm_user(self) -> str:
+        names = list(self.sandbox.ready["salesforce"]["tokens"])
+        return next((name for name in names if name.startswith("integration@")), names[0])
+
+    # ---- the inside --------------------------------------------------------------------------
+
+    @cached_property
+    def app(self) -> wiring.App:
+        """The installation as the hooks of the server see it: store and queue."""
+        return wiring.App(settings.load(self.environ))
+
+    def knock(self, address: str) -> None:
+        """What a push does: saves the wait for the next look."""
+        jobs.knock(self.app, self.mailbox_id(address))
+
+    def mailbox_id(self, address: str) -> int:
+        return next(box.id for box in self.app.store.mailboxes() if box.address == address)
+
+    def leases(self) -> dict[str, int]:
+        """Mailbox -> process that holds its lease now."""
+        boxes = self.app.store.mailboxes()
+        return {box.address: int(box.lease_owner.rpartition(":")[2]) for box in boxes if box.lease_owner}
+
+
+@dataclass(frozen=True)
+class Desk:
+    """One user's mailbox as the user sees it, through the sandbox's control port: no call is metered."""
+
+    sandbox: Sandbox
+    address: str
+
+    def mails(self) -> list[Json]:
+        found: list[Json] = self.sandbox.state("google")["mailboxes"][self.address]["messages"]
+        return found
+
+    def has_tree(self) -> bool:
+        return DROP in self.sandbox.state("google")["mailboxes"][self.address]["labels"].values()
+
+    def deliver(self, raw: bytes, *labels: str) -> str:
+        """A mail arrives; its id."""
+        body: Json = {"user": self.address, "raw_base64": base64.b64encode(raw).decode()}
+        if labels:
+            body["labels"] = list(labels)
+        return str(self.sandbox.act("google", "deliver", **body)["id"])
+
+    def drop(self, mail: str) -> None:
+        self.sandbox.act("google", "drop_message", user=self.address, message=mail, label=DROP, move=True)
+
+    def marks(self, *mails: str) -> list[set[str]]:
+        """Names of the labels on these mails."""
+        found = {mail["id"]: set(mail["labels"]) for mail in self.mails()}
+        return [found[mail] for mail in mails]
+
+    def ended(self, *mails: str) -> bool:
+        """Whether each carries an end marker and lies on no drop label."""
+        return all(DROP not in marks and marks & ENDS for marks in self.marks(*mails))
+
+
+def letter(who: str, to: str, subject: str, message_id: str) -> bytes:
+    """A plain mail."""
+    return (
+        f"From: Laura Keller <{who}>\r\nTo: {to}\r\nSubject: {subject}\r\nMessage-ID: {message_id}\r\n"
+        f"Date: Mon, 21 Sep 2026 10:00:00 +0200\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nHello, {subject}.\r\n"
+    ).encode()
+
+
+def records(sandbox: Sandbox, user: str, *message_ids: str) -> list[str]:
+    """Ids of the CRM's e-mail records with these Message-IDs, asked through the vendor's API."""
+    wanted = ", ".join("'" + one.replace("'", "\\'") + "'" for one in message_ids)
+    answer = requests.get(
+        sandbox.url("salesforce") + "/services/data/v67.0/query",
+        params={"q": f"SELECT Id FROM EmailMessage WHERE MessageIdentifier IN ({wanted})"},
+        headers={"Authorization": f"Bearer {sandbox.token('salesforce', user)}", "X-Sandbox-Onlooker": "test"},
+        verify=sandbox.ca,
+        timeout=20,
+    )
+    assert answer.status_code == 200, answer.text
+    return [row["Id"] for row in answer.json()["records"]]
+
+
+def _words(process: psutil.Process) -> list[str]:
+    try:
+        return [Path(word).name for word in process.cmdline()]
+    except psutil.NoSuchProcess:
+        return []
