@@ -164,13 +164,14 @@ def ticker() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
     jobs.log.info("ticker.started", process=os.getpid())
-    pause = 0.0
-    while not ended.wait(pause):
+    while not ended.is_set():
         try:
-            pause = jobs.tick(app)
+            until = time.monotonic() + jobs.tick(app)
+            while not ended.is_set() and time.monotonic() < until and not jobs.poked(app, until - time.monotonic()):
+                continue
         except RedisError as error:  # it may come back; the mailboxes stay due
             jobs.log.warning("tick.failed", error=type(error).__name__)
-            pause = app.settings.tick_seconds
+            ended.wait(min(app.settings.tick_seconds, 2.0))
 
 
 @main.command()

@@ -19,8 +19,7 @@ log = structlog.get_logger()
 
 QUEUE = "mailspan"
 QUEUED_SECONDS = 10  # a hint that was queued this long ago counts as lost
-LINGER_SECONDS = 2.0  # nothing sleeps longer than this inside a job (design.md 4)
-ROUNDS = 10
+POKE = "mailspan:poke"  # a mailbox is due before the next tick
 TICK_LOCK = "mailspan:tick"
 WORKER = f"{socket.gethostname()}:{os.getpid()}"
 
@@ -50,26 +49,26 @@ def knock(app: wiring.App, mailbox_id: int, *, urgent: bool = False) -> None:
 
 
 def wake(mailbox_id: int) -> None:
-    """Bring one mailbox up to date; stays for work that is due within two seconds."""
+    """Bring one mailbox up to date. Nothing sleeps here: what is due soon is the ticker's to remember."""
     app = wiring.current()
     app.redis.delete(f"mailspan:queued:{mailbox_id}")
-    for _ in range(ROUNDS):
-        report = engine.wake(
-            app.store,
-            mailbox_id,
-            app.ports,
-            worker=WORKER,
-            clock=time.time,
-            lease_seconds=app.settings.lease_seconds,
-            guard_seconds=app.settings.http_timeout_seconds,
-        )
-        wait = report.next_look - time.time()
-        if report.ended not in ("done", "busy") or wait > LINGER_SECONDS:
-            return
-        if wait <= 0:  # there is more to do, but the others have waited long enough
-            hint(app.redis, mailbox_id)
-            return
-        time.sleep(wait)
+    report = engine.wake(
+        app.store,
+        mailbox_id,
+        app.ports,
+        worker=WORKER,
+        clock=time.time,
+        lease_seconds=app.settings.lease_seconds,
+        guard_seconds=app.settings.http_timeout_seconds,
+    )
+    wait = report.next_look - time.time()
+    log.debug("wake", mailbox=mailbox_id, ended=report.ended, next_look_in=round(wait, 3))
+    if report.ended not in ("done", "busy"):
+        return
+    if wait <= 0:  # there is more to do, but the others have waited long enough
+        hint(app.redis, mailbox_id)
+    elif wait < app.settings.tick_seconds:
+        app.redis.pipeline().rpush(POKE, mailbox_id).ltrim(POKE, -1, -1).execute()
 
 
 def tick(app: wiring.App) -> float:
@@ -83,9 +82,15 @@ def tick(app: wiring.App) -> float:
         return period
     try:
         now = time.time()
-        for mailbox_id in app.store.due(now, 1000):
-            hint(app.redis, mailbox_id)
+        queued = [mailbox_id for mailbox_id in app.store.due(now, 1000) if hint(app.redis, mailbox_id)]
         upcoming = app.store.next_wake(now)
     finally:
         lock.release()
-    return period if upcoming is None else min(period, max(upcoming - time.time(), 0.2))
+    floor = 0.2 if queued else 1.0  # those that are due and queued already need the workers, not us
+    return period if upcoming is None else min(period, max(upcoming - time.time(), floor))
+
+
+def poked(app: wiring.App, seconds: float) -> bool:
+    """Wait until a worker says that a mailbox is due before the next tick, but not longer than this, and a second at
+    most, so that the ticker ends soon when told to. Raises `RedisError`."""
+    return app.redis.blpop([POKE], timeout=min(max(seconds, 0.05), 1.0)) is not None
