@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import logging
 import os
+import select
 import shutil
 import signal
 import sys
 import tempfile
-import threading
 from pathlib import Path
 
 from sandbox.frame.frame import VENDORS, Frame
@@ -41,9 +42,10 @@ def main() -> int:
     """Serve; 0 after SIGTERM or SIGINT, 2 for wrong arguments or an unreadable organisation."""
     options = arguments().parse_args()
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
-    stop = threading.Event()
+    # A pipe, not an Event: a handler that takes a lock which the interrupted thread holds would wait for ever.
+    stop, stopper = os.pipe()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda *_: os.write(stopper, b"."))
     folder = options.state_dir or Path(tempfile.mkdtemp(prefix="sandbox-"))
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -83,10 +85,10 @@ def announce(frame: Frame, as_json: bool) -> None:
     print(f"{'control':<11} {ready['control']}\n{'CA file':<11} {ready['ca']}", flush=True)
 
 
-def wait(stop: threading.Event, parent: int | None) -> None:
-    """Until told to stop, or until the parent process is gone."""
+def wait(stop: int, parent: int | None) -> None:
+    """Until something comes from the pipe `stop`, or until the parent process is gone."""
     own = parent == os.getppid()
-    while not stop.wait(PARENT_CHECK_SECONDS if parent else None):
+    while not select.select([stop], [], [], PARENT_CHECK_SECONDS if parent else None)[0]:
         if parent and (os.getppid() != parent if own else not exists(parent)):
             return
 
@@ -112,8 +114,9 @@ def run() -> None:
     except Exception:
         logging.exception("sandbox: failed")
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        with contextlib.suppress(OSError):  # nobody reads any more
+            sys.stdout.flush()
+            sys.stderr.flush()
         os._exit(code)
 
 
