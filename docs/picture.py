@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.terminal_theme import MONOKAI
+
 from server.demo import command
 
 WIDTH = 116
@@ -15,7 +16,7 @@ PICTURE = Path(__file__).with_name("demo.svg")
 
 # rich's own frame without its web font: GitHub loads nothing from elsewhere, and neither does a reader without network
 FRAME = """\
-<svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg" xml:space="preserve" role="img">
+<svg viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg" xml:space="preserve" role="img">
 <title>mailspan demo --once: seven flows, each with its mail, people, CRM records and end state</title>
 <style>
 .{unique_id}-matrix {{
