@@ -18,6 +18,9 @@ COLORS = ("grey", "blue", "green", "orange", "red")
 LONGEST_PATH = 200
 """Characters of a label with all its parents and separators (product.md 7 L3)."""
 
+LONGEST_TOP = 120
+"""Characters of a label at the top, so that those below it have room."""
+
 ARCHIVE_NAME = "- Create New Email"
 _LOOK_ALIKES = str.maketrans({"/": "\u2215", "\\": "\u29f5"})  # division slash, reverse solidus operator
 _RESERVED = frozenset(
@@ -78,12 +81,13 @@ class _Builder:
         target: Target | None = None,
     ) -> None:
         above = self._paths[parent] + 1 if parent else 0
+        room = (LONGEST_PATH if parent else LONGEST_TOP) - above
         wanted = clean(name)
         if parent is None and wanted.lower() in _RESERVED:
             wanted += " (CRM)"
-        unique, number = fit(wanted, LONGEST_PATH - above), 2
+        unique, number = fit(wanted, room), 2
         while (parent, unique.casefold()) in self._taken:  # names are unique whatever their case
-            unique = fit(wanted, LONGEST_PATH - above - 5) + f" ({number})"
+            unique = fit(wanted, room - 5) + f" ({number})"
             number += 1
         self._taken.add((parent, unique.casefold()))
         self._paths[key] = above + len(unique)

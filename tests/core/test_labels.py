@@ -129,3 +129,12 @@ def test_every_reason_is_fit_for_a_label(code: str) -> None:
 def test_labels_of_reasons_are_unique_and_unknown_codes_readable() -> None:
     assert len({one.label for one in REASONS.values()}) == len(REASONS)
     assert reason("of another version").code == "rejected"
+
+
+def test_a_long_name_at_the_top_leaves_room_below() -> None:
+    found = tree(replace(Policy(), done_marker="m" * 250, error_marker="e" * 250), "c" * 250, {}, digest, REASONS)
+    tops = {node.key: node.name for node in found.nodes if node.parent is None}
+    for node in found.nodes:
+        if node.parent:
+            assert len(f"{tops[node.parent]}/{node.name}") <= LONGEST_PATH
+            assert len(node.name) >= 8
