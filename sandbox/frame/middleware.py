@@ -23,6 +23,7 @@ import io
 import json
 import logging
 import time
+from contextlib import nullcontext
 from http.client import responses
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,7 @@ class Middleware:
         self._vendor = vendor
         self._name = vendor.name
         self._caller = getattr(vendor, "caller", lambda environ: None)
+        self._gate = getattr(vendor, "gate", lambda environ, user: nullcontext())
         self._fault_body = getattr(vendor, "fault_body", None)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -65,7 +67,8 @@ class Middleware:
         else:
             epoch = self._frame.meter.enter(self._name, user)
             try:
-                status, headers, answer = self._serve(environ, body, user)
+                with self._gate(environ, user):
+                    status, headers, answer = self._serve(environ, body, user)
             finally:
                 self._frame.meter.leave(self._name, user, epoch)
         start_response(status, headers)

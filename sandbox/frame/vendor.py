@@ -20,6 +20,8 @@ class Vendor(Protocol):
 
     - ``caller(environ) -> str | None``: the user that the request's token names, cheaply; faults
       that name a user and the concurrency count need it.
+    - ``gate(environ, user) -> context manager``: held from a request's arrival until its answer is
+      ready, latency and faults included; for limits on requests in flight.
     - ``state() -> dict``: a dump for tests (``GET /state/{vendor}``).
     - ``close() -> None``: stop own threads at shutdown.
     """

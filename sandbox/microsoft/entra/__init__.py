@@ -1,0 +1,1 @@
+"""Entra: sign-in, consent and tokens (`providers.md 2.10 7.7 EN`)."""

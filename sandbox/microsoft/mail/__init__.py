@@ -1,0 +1,1 @@
+"""E-mails as Exchange reads and writes them."""
