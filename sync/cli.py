@@ -240,8 +240,9 @@ def explain(message_id: str, as_json: bool) -> None:
 
 def _ports(config: Settings) -> Callable[[int], Ports]:
     """Opens both ends of a mailbox; without Redis it refuses each, so that what is stored is shown all the same."""
-    from sync import wiring
+    from sync import log, wiring
 
+    log.setup(config)  # what the libraries tell goes to standard error: standard output is the answer's
     try:
         return wiring.App(config).ports
     except ConfigError as error:
@@ -272,11 +273,14 @@ def retry(ids: tuple[int, ...], everything: bool, as_json: bool) -> None:
 @refusals
 def doctor(as_json: bool) -> None:
     """Try everything the installation stands on: settings, database, Redis, and both ends of every mailbox."""
+    from sync import log
     from sync.doctor import examine
 
     good = True
     findings = []
-    for finding in examine(settings.load()):
+    config = settings.load()
+    log.setup(config)
+    for finding in examine(config):
         good = good and finding.ok
         findings.append(asdict(finding))
         if not as_json:
