@@ -1,0 +1,1 @@
+"""Microsoft 365: Outlook mail over Microsoft Graph."""
