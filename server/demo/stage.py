@@ -20,7 +20,7 @@ from server.demo.vendors import Control, GmailUser, SalesforceUser
 from sync.leash import leashed
 
 START_SECONDS = 60.0
-CRM_VERSION = "67.0"
+SANDBOX = ["-m", "sandbox", "--json"]
 OPTIONS = {"drop_poll_seconds": 1, "internal_domains": ["northpeak-automation.example"]}
 
 
@@ -59,7 +59,7 @@ def set_up(folder: Path) -> Iterator[Stage]:
     block ends. The two start side by side: Mailspan has nothing to do before `apply`."""
     environ = _environ(folder)
     with (
-        _process(["-m", "sandbox", "--json", "--parent-pid", str(os.getpid())], folder / "sandbox.log") as simulators,
+        _process([*SANDBOX, "--parent-pid", str(os.getpid())], folder / "sandbox.log") as simulators,
         _process(["-m", "server.cli", "up"], folder / "mailspan.log", environ),
     ):
         assert simulators.stdout is not None

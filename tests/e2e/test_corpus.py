@@ -82,6 +82,9 @@ def test_every_seeded_mail_ends_in_a_stated_way(office: Installation) -> None:
     print(*sorted(told.items()), sep="\n")
     assert told[DONE] > 0.6 * told.total()
     judge(office)
+    boxes = office.told("status")["mailboxes"]  # pure JSON, though Redis does not answer
+    assert [row["lag"] for row in boxes] == [0, 0, 0]
+    assert sum(len(row["parked"]) for row in boxes) == sum(told[end] for end in told if end.startswith(FAILED))
 
 
 def test_every_mail_of_the_corpus_ends_in_a_stated_way(office: Installation) -> None:
