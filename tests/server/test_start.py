@@ -8,17 +8,6 @@ import sys
 import pytest
 
 HEAVY = set("alembic googleapiclient lxml redis requests rich rq simple_salesforce sqlalchemy zeep".split())
-    "alembic",
-    "googleapiclient",
-    "lxml",
-    "redis",
-    "requests",
-    "rich",
-    "rq",
-    "simple_salesforce",
-    "sqlalchemy",
-    "zeep",
-)
 VENDORS = ("google", "googleapiclient", "httplib2", "requests", "simple_salesforce", "zeep")
 
 
