@@ -166,7 +166,7 @@ def _claim_creations(work: Work, tx: Transaction, ready: Sequence[Planned]) -> l
     for planned in ready:
         filing_id = planned.case.filing.id
         if filing_id in waits:
-            tx.defer([planned.case.sighting.id], now + waits[filing_id])
+            _put_off(work, tx, planned.case, now + waits[filing_id])
             for record in planned.entry.create:
                 tx.forget_creation(connection, record.kind, _creation_key(record), filing_id)
     return [planned for planned in ready if planned.case.filing.id not in waits]
@@ -184,8 +184,7 @@ def _send(work: Work, round_: Round, ready: Sequence[Planned]) -> None:
     try:
         outcomes = work.ports.crm.file([planned.entry for planned in ready])
     except (Busy, Denied) as error:
-        unknown = isinstance(error, Busy) and error.unknown
-        _give_back(work, [planned.case for planned in ready], error, unsend=not unknown)
+        _give_back(work, [planned.case for planned in ready], error, sent=True)
         raise
     with work.commit() as tx:
         for planned, outcome in zip(ready, outcomes, strict=True):
@@ -224,7 +223,7 @@ def _done(
 def _skip(work: Work, tx: Transaction, round_: Round, case: Case, reason: str, trace: dict[str, Any]) -> None:
     outcome = REASONS[reason].outcome
     if work.ports.policy.hold_on_missing_match and outcome == "missing":
-        tx.defer([case.sighting.id], work.clock() + HOLD_SECONDS)
+        _put_off(work, tx, case, work.clock() + HOLD_SECONDS)
         return
     tx.park(case.filing.id, reason, trace, work.clock())
     tx.decide([case.sighting.id], outcome, reason, work.since(round_.before))
@@ -239,22 +238,39 @@ def _failed(work: Work, tx: Transaction, round_: Round, case: Case, error: Remot
         tx.decide([case.sighting.id], "parked", reason, work.since(round_.before))
         return
     unknown = isinstance(error, Busy) and error.unknown
-    if not unknown:
-        tx.reset_filing(case.filing.id)
     if isinstance(error, (Conflict, Missing)):
-        tx.defer([case.sighting.id], now, refund=False)  # match and plan again; the strikes bound it
+        _put_off(work, tx, case, now, refund=False, refused=True)  # match and plan again; the strikes bound it
     elif isinstance(error, Busy):
-        tx.defer([case.sighting.id], now + error.retry_after)
+        _put_off(work, tx, case, now + error.retry_after, refused=not unknown, unknown=unknown)
     else:
         wait = pace.back_off(case.sighting.attempts, str(case.filing.id))
-        tx.defer([case.sighting.id], now + wait, refund=False)
+        _put_off(work, tx, case, now + wait, refund=False, refused=True)
 
 
-def _give_back(work: Work, cases: Sequence[Case], error: RemoteError, *, unsend: bool = False) -> None:
+def _give_back(work: Work, cases: Sequence[Case], error: RemoteError, *, sent: bool = False) -> None:
     """The whole call failed: nobody's fault among the mails, so the attempts do not count."""
     wait = error.retry_after if isinstance(error, Busy) else 0.0
+    unknown = isinstance(error, Busy) and error.unknown
     with work.commit() as tx:
-        if unsend:
-            for case in cases:
-                tx.reset_filing(case.filing.id)
-        tx.defer([case.sighting.id for case in cases], work.clock() + wait)
+        for case in cases:
+            _put_off(work, tx, case, work.clock() + wait, refused=sent and not unknown, unknown=sent and unknown)
+
+
+def _put_off(
+    work: Work,
+    tx: Transaction,
+    case: Case,
+    until: float,
+    *,
+    refund: bool = True,
+    refused: bool = False,
+    unknown: bool = False,
+) -> None:
+    """Try it again later. `refused`: the CRM said that nothing was written, so nobody needs to look for it. `unknown`:
+    it did not answer; the filing stays claimed, so that nobody touches it before the call cannot take effect any more.
+    """
+    tx.defer([case.sighting.id], until, refund=refund)
+    if refused:
+        tx.reset_filing(case.filing.id)
+    if not unknown:
+        tx.unclaim_filings([case.filing.id], work.who)

@@ -95,20 +95,16 @@ def _bind(work: Work, fetched: Sequence[tuple[Sighting, Message]]) -> list[Case]
         wanted = []
         for sighting, message in fetched:
             filing = filings[sighting.id]
-            guard = filing.sent_at + work.guard_seconds
             if _withdrawn(sighting, message, filing):
                 tx.decide([sighting.id], "withdrawn")
                 tx.settle([sighting.id], now)
-            elif filing.state == "sent" and filing.claimed_by != work.who and guard > now:
-                tx.defer(
-                    [sighting.id], guard
-                )  # another worker's call may still take effect: look when it cannot any more
             else:
                 wanted.append((sighting, message, filing))
         won = tx.claim_filings([f.id for _, _, f in wanted], work.who, now, now + work.guard_seconds)
         taken: set[int] = set()
         for sighting, message, filing in wanted:
-            if filing.id not in won or filing.id in taken:  # another mailbox has it, or the mail lies here twice
+            # another mailbox has it, a dead worker's call may still take effect, or the mail lies here twice
+            if filing.id not in won or filing.id in taken:
                 tx.defer([sighting.id], now + OTHER_WAIT)
                 continue
             taken.add(filing.id)

@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from sync.core import pace
 from sync.engine import mail, pull
-from sync.engine.work import Ports, Work
+from sync.engine.work import Ports, Work, claimant
 from sync.errors import Busy, Denied, LeaseLost
 from sync.store.leases import Lease
 from sync.store.store import Store
@@ -52,7 +52,7 @@ def wake(
     if lease is None:
         return Report("elsewhere")
     try:
-        with Heartbeat(store, lease, lease_seconds, clock):
+        with Heartbeat(store, lease, lease_seconds, guard_seconds, clock):
             try:
                 ports = open_ports(mailbox_id)
             except Denied as error:
@@ -109,17 +109,22 @@ def _next_look(work: Work) -> float:
 
 
 class Heartbeat:
-    """Renews the lease while a long remote call runs; it dies with the process, so a killed worker's lease runs out."""
+    """Renews the lease, and the claims on filings, while a long remote call runs. It dies with the process: a killed
+    worker's lease runs out soon, its claims when what it sent cannot take effect any more."""
 
-    def __init__(self, store: Store, lease: Lease, seconds: float, clock: Callable[[], float]) -> None:
-        self._store, self._lease, self._seconds, self._clock = store, lease, seconds, clock
+    def __init__(
+        self, store: Store, lease: Lease, seconds: float, guard_seconds: float, clock: Callable[[], float]
+    ) -> None:
+        self._store, self._lease, self._seconds, self._guard, self._clock = store, lease, seconds, guard_seconds, clock
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, name=f"lease-{lease.mailbox_id}", daemon=True)
 
     def _beat(self) -> None:
         while not self._stop.wait(self._seconds / 3):
             try:
-                self._store.renew(self._lease, self._seconds, self._clock())
+                now = self._clock()
+                with self._store.under(self._lease, now, self._seconds) as tx:
+                    tx.extend_claims(claimant(self._lease), now, now + self._guard)
             except LeaseLost:
                 return  # the next commit of the wake finds out by itself
             except SQLAlchemyError as error:  # a moment's trouble of the database: the lease has two more beats to live

@@ -35,6 +35,11 @@ class Ports:
     put: Trigger = "label"  # what people of this mail system put a mail on or in
 
 
+def claimant(lease: Lease) -> str:
+    """Names the holder of a lease in claims on filings: a later holder of the same mailbox is someone else."""
+    return f"{lease.mailbox_id}:{lease.fence}"
+
+
 @dataclass(slots=True)
 class Work:
     """One wake. Every commit goes through `commit`, which checks the lease's fence and extends the lease."""
@@ -51,8 +56,7 @@ class Work:
 
     @property
     def who(self) -> str:
-        """Names this holder of the lease in filings: another holder of the same mailbox is someone else."""
-        return f"{self.lease.mailbox_id}:{self.lease.fence}"
+        return claimant(self.lease)
 
     def commit(self) -> AbstractContextManager[Transaction]:
         return self.store.under(self.lease, self.clock(), self.lease_seconds)

@@ -72,6 +72,15 @@ def _lock(conn: sa.Connection, ids: Sequence[int], *where: sa.ColumnElement[bool
     return conn.execute(query).mappings().all()
 
 
+def extend(conn: sa.Connection, who: str, now: float, until: float) -> None:
+    live = (filing.c.claimed_by == who, filing.c.claim_until > now)
+    ids = sorted(conn.execute(sa.select(filing.c.id).where(*live)).scalars())
+    for part in chunks(ids):
+        conn.execute(filing.update().where(filing.c.id.in_(part), *live).values(claim_until=until))
+        held = (creation.c.filing_id.in_(part), creation.c.state == "claimed")
+        conn.execute(creation.update().where(*held).values(claim_until=until))
+
+
 def unclaim(conn: sa.Connection, ids: Sequence[int], who: str) -> None:
     for part in chunks(sorted(set(ids))):
         conn.execute(filing.update().where(filing.c.id.in_(part), filing.c.claimed_by == who).values(_UNCLAIMED))

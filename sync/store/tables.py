@@ -127,6 +127,7 @@ filing = sa.Table(  # one per mail and target for the whole organisation
     sa.Column("done_at", sa.Double),
     sa.UniqueConstraint("connection_id", "message_key", "target"),
     sa.Index(None, "message_key"),
+    sa.Index(None, "claimed_by"),
 )
 
 sighting = sa.Table(  # one per copy of a mail in a mailbox: the intent

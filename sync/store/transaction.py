@@ -109,6 +109,10 @@ class Transaction:
         """As `claim_filing` for many: those won, as they are now."""
         return filings.claim(self._conn, filing_ids, who, now, until)
 
+    def extend_claims(self, who: str, now: float, until: float) -> None:
+        """Every live claim of `who`, and what its filings are creating, is held until then."""
+        filings.extend(self._conn, who, now, until)
+
     def unclaim_filings(self, filing_ids: Sequence[int], who: str) -> None:
         """Let others have them before the claim ends."""
         filings.unclaim(self._conn, filing_ids, who)

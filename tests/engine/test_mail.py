@@ -273,3 +273,18 @@ def test_a_policy_that_is_off_files_nothing_and_loses_nothing(office: Office) ->
     office.now += 61
     office.wake(anna)
     assert anna.marks(key) == {DONE}
+
+
+def test_a_lost_answer_and_then_a_failing_look_do_not_double_a_task(office: Office) -> None:
+    office.policy = replace(office.policy, crm_email_record="task")
+    office.crm.contact("Lee", "kim@widgets.example")
+    anna = office.desk("anna")
+    key = anna.drop(mail(sender=CUSTOMER, to="anna@northpeak.example"))
+    office.crm.fault("lost", skip=1)  # the task is written, the answer never comes
+    office.wake(anna)
+    office.now += 60
+    office.crm.fault("down")  # and the look for it fails too
+    office.wake(anna)
+    office.settle()
+    assert len(office.crm.activities()) == 1
+    assert anna.marks(key) == {DONE}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -66,12 +67,15 @@ def test_the_heartbeat_keeps_a_lease_alive_during_a_long_call(office: Office) ->
     renewed: list[float] = []
 
     class Watched:
-        def renew(self, *args: Any) -> None:
+        @contextmanager
+        def under(self, *args: Any) -> Iterator[Any]:
+            with office.store.under(*args) as tx:
+                yield tx
             renewed.append(office.now)
             if len(renewed) == 3:
                 beats.set()
 
-    with Heartbeat(Watched(), lease, 0.06, office.clock):  # type: ignore[arg-type]
+    with Heartbeat(Watched(), lease, 0.06, 20, office.clock):  # type: ignore[arg-type]
         assert beats.wait(5)
     count = len(renewed)
     assert not threading.Event().wait(0.08)

@@ -132,6 +132,7 @@ def _filing() -> None:
         sa.ForeignKeyConstraint(["connection_id"], ["connection.id"], name=op.f("fk_filing_connection_id")),
     )
     op.create_index(op.f("ix_filing_message_key"), "filing", ["message_key"])
+    op.create_index(op.f("ix_filing_claimed_by"), "filing", ["claimed_by"])
     op.create_table(
         "creation",
         sa.Column("connection_id", sa.Integer),
