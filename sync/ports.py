@@ -49,9 +49,12 @@ class MailProvider(Protocol):
         original name and place; its children keep their ids.
         """
 
-    def changes(self, cursor: str | None) -> Page[Seen]:
+    def changes(self, cursor: str | None, labels: Sequence[str] = ()) -> Page[Seen]:
         """Edge: what happened since `cursor`: messages that arrived or gained a label, folded so that `labels` is what
-        each carries in the end. None: nothing is reported, and the cursor is now. Raises `CursorExpired`."""
+        each carries in the end. None: nothing is reported, and the cursor is now. Raises `CursorExpired`.
+
+        `labels` are the drop labels: a mail system that tells changes per folder only looks at these.
+        """
 
     def dropped(self, labels: Sequence[str]) -> Sequence[Seen]:
         """Level: every message that lies in one of these drop labels now. The truth."""

@@ -44,8 +44,9 @@ class GmailMailbox:
     def _arrive(self, raw: bytes, labels: Sequence[str]) -> str:
         return str(self._act("deliver", raw_base64=base64.b64encode(raw).decode(), labels=list(labels))["id"])
 
-    def drop(self, message_id: str, label: str, *, move: bool = True) -> None:
+    def drop(self, message_id: str, label: str, *, move: bool = True) -> str:
         self._act("drop_message", message=message_id, label=label, move=move)
+        return message_id
 
     def undrop(self, message_id: str, label: str) -> None:
         self._act("remove_label", message=message_id, label=label)
@@ -62,7 +63,7 @@ class GmailMailbox:
     def delete(self, message_id: str) -> None:
         self._act("delete_message", message=message_id)
 
-    def create_label(self, *path: str) -> str:
+    def create_label(self, *path: str, marker: bool = False) -> str:
         return str(self._act("create_label", name="/".join(path))["id"])
 
     def rename_label(self, label: str, name: str) -> None:
@@ -111,6 +112,8 @@ class GmailWorld:
 
     sandbox: Sandbox
     name: str = "gmail"
+    places: bool = False
+    named_markers: bool = False
     boxes: list[GmailMailbox] = field(default_factory=list)
     grants: Grants = field(init=False)
     tls: ssl.SSLContext = field(init=False)
@@ -134,6 +137,12 @@ class GmailWorld:
         self.grants.credentials(address).refresh(None)  # not metered to the test
         self.boxes.append(GmailMailbox(self, address))
         return self.boxes[-1]
+
+    def read_calls(self, count: int) -> int:
+        return -(-count // 50)
+
+    def settle_calls(self, count: int) -> int:
+        return -(-count // 50)
 
     def expire_cursors(self) -> None:
         for box in self.boxes:

@@ -23,7 +23,8 @@ _numbers = count(1)
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A message as its user sees it. `labels` are ids of the user's labels (folders, categories) on it."""
+    """A message as its user sees it. `labels` are ids of the user's labels (folders, categories) on it. Where a mail to
+    oneself is two messages, `inbox` and `sent` tell of both."""
 
     labels: frozenset[str]
     inbox: bool
@@ -39,13 +40,15 @@ class UserMailbox(Protocol):
         """A new adapter object, as a new process would have."""
 
     def deliver(self, raw: bytes, *, labels: Sequence[str] = (), inbox: bool = True) -> str:
-        """A mail arrives, unread; with `labels` a rule of the user labels it on arrival. Its id."""
+        """A mail arrives, unread; with `labels` a rule of the user labels it on arrival (in a mail system of folders the
+        first of them). Its id."""
 
     def sent(self, raw: bytes, *, to_self: bool = False) -> str:
         """The user has sent a mail (`to_self`: it lies in the Inbox too). Its id."""
 
-    def drop(self, message_id: str, label: str, *, move: bool = True) -> None:
-        """The user drops a mail on a label; `move` takes it out of the Inbox."""
+    def drop(self, message_id: str, label: str, *, move: bool = True) -> str:
+        """The user drops a mail on a label; `move` takes it out of the Inbox. The id of the message that lies there then:
+        in a mail system of folders that is another one, a copy, without `move`."""
 
     def undrop(self, message_id: str, label: str) -> None:
         """The user takes a label off again."""
@@ -59,14 +62,14 @@ class UserMailbox(Protocol):
     def delete(self, message_id: str) -> None:
         """The message is gone for good."""
 
-    def create_label(self, *path: str) -> str:
-        """The user creates a label below the others of the path. Its id."""
+    def create_label(self, *path: str, marker: bool = False) -> str:
+        """The user creates a label below the others of the path, of the kind that drops or that `marker`s are. Its id."""
 
     def rename_label(self, label: str, name: str) -> None:
         """As the vendor's own page does it: what lies below follows."""
 
     def delete_label(self, label: str) -> None:
-        """This label alone, not those below."""
+        """As the vendor's own page does it; where labels are folders, what lies below goes along."""
 
     def labels(self) -> Mapping[str, tuple[str, ...]]:
         """Id -> path of every user label there is."""
@@ -78,9 +81,17 @@ class UserMailbox(Protocol):
 
 
 class MailWorld(Protocol):
-    """A mail system that tests may command."""
+    """A mail system that tests may command, and in which ways it differs from others."""
 
     name: str
+    places: bool  # a mail lies in one folder, so that the next drop takes it out of the last
+    named_markers: bool  # the id of a marker is its name, and a mail can have one that is on no list
+
+    def read_calls(self, count: int) -> int:
+        """The most HTTP calls for reading so many messages that were never met."""
+
+    def settle_calls(self, count: int) -> int:
+        """The most HTTP calls for settling so many that were read just before."""
 
     def mailbox(self) -> UserMailbox:
         """Each call another one."""

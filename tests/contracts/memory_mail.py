@@ -78,8 +78,9 @@ class MemoryMailbox:
     def now(self) -> int:
         return max(self.events[-1].number if self.events else 0, self.oldest)
 
-    def drop(self, message_id: str, label: str, *, move: bool = True) -> None:
+    def drop(self, message_id: str, label: str, *, move: bool = True) -> str:
         self.change(message_id, {label}, {"INBOX"} if move else set())
+        return message_id
 
     def undrop(self, message_id: str, label: str) -> None:
         self.change(message_id, set(), {label})
@@ -96,7 +97,7 @@ class MemoryMailbox:
     def delete(self, message_id: str) -> None:
         del self.mails[message_id]
 
-    def create_label(self, *path: str) -> str:
+    def create_label(self, *path: str, marker: bool = False) -> str:
         key = f"label-{next(self._numbers)}"
         self.paths[key] = path
         return key
@@ -156,7 +157,7 @@ class MemoryMail:
         same = (key for key, there in self.box.paths.items() if [part.casefold() for part in there] == wanted)
         return next((key for key in same if key not in taken), None)
 
-    def changes(self, cursor: str | None) -> Page[Seen]:
+    def changes(self, cursor: str | None, labels: Sequence[str] = ()) -> Page[Seen]:
         self._call("changes")
         if cursor is None:
             return Page((), str(self.box.now()))
@@ -268,6 +269,8 @@ class MemoryWorld:
     """Mailboxes that share page size, counters and faults. `name` as in `MailWorld`."""
 
     name: str = "memory"
+    places: bool = False
+    named_markers: bool = False
     page: int = 500
     request_count: int = 0
     write_count: int = 0
@@ -278,6 +281,12 @@ class MemoryWorld:
     def mailbox(self) -> MemoryMailbox:
         self.boxes.append(MemoryMailbox(self))
         return self.boxes[-1]
+
+    def read_calls(self, count: int) -> int:
+        return -(-count // PER_CALL)
+
+    def settle_calls(self, count: int) -> int:
+        return 1
 
     def expire_cursors(self) -> None:
         for box in self.boxes:

@@ -17,9 +17,10 @@ from urllib.parse import urlsplit
 
 import msal
 import requests
+from requests.adapters import HTTPAdapter
 
 from sync.errors import Busy, Denied
-from sync.providers.microsoft.connection import Connection, Sender
+from sync.providers.microsoft.connection import CONNECT_SECONDS, Connection, Sender
 from sync.providers.microsoft.errors import VENDOR, from_token
 
 AUTHORITY_URL = "https://login.microsoftonline.com"
@@ -133,8 +134,7 @@ class Grants:
                     instance_discovery=None if host in _PUBLIC_LOGINS else False,
                     client_capabilities=["CP1"],
                     http_cache=self._found,
-                    verify=secrets.ca_file or True,
-                    timeout=secrets.timeout,
+                    http_client=_session(secrets),
                 )
             except ValueError as error:
                 detail = "the tenant is unknown, or the certificate is not usable: check both of the connection"
@@ -157,6 +157,27 @@ class Client:
     def forget(self) -> None:
         """The token was refused."""
         self._grants.forget(self._address, self._refresh_token)
+
+
+class _Timeouts(HTTPAdapter):
+    """Gives every request the timeout that msal leaves out."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        super().__init__(max_retries=0)
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        kwargs["timeout"] = kwargs.get("timeout") or (CONNECT_SECONDS, self._seconds)
+        return super().send(request, *args, **kwargs)
+
+
+def _session(secrets: Secrets) -> requests.Session:
+    """No ear for the environment: `REQUESTS_CA_BUNDLE` would win over `ca_file` (providers.md 7.9)."""
+    session = requests.Session()
+    session.trust_env = False
+    session.mount("https://", _Timeouts(secrets.timeout))
+    session.verify = secrets.ca_file or True
+    return session
 
 
 def _credential(secrets: Secrets) -> Any:

@@ -1,4 +1,4 @@
-"""Writing marks: categories are replaced whole, under the etag that was read (providers.md 2.3); what was moved goes home.
+"""Writing marks: categories are replaced whole, under the etag that was read (providers.md 2.3); a moved mail goes home.
 
 | the mail | what is done |
 |---|---|
