@@ -206,6 +206,16 @@ def _self(name: str, *arguments: str, environ: dict[str, str] | None = None) -> 
 
 
 @main.command()
+@json_option
+@refusals
+def rotate(as_json: bool) -> None:
+    """Encrypt all stored secrets under the first key of MAILSPAN_SECRET_KEY; then the other keys may go."""
+    with opened(settings.load()) as store:
+        count = store.rotate()
+    _print({"rotated": count}, as_json, lambda _: click.echo(f"{count} secrets are encrypted under the first key"))
+
+
+@main.command()
 @click.option("--offline", is_flag=True, help="Ask the database only, not the mailboxes.")
 @json_option
 @refusals

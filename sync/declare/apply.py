@@ -21,7 +21,7 @@ class Applied:
 
     kind: Literal["connection", "policy", "mailbox"]
     name: str
-    change: Literal["created", "changed", "disabled"]
+    change: Literal["created", "changed", "disabled", "resumed"]
     details: tuple[str, ...] = ()
 
     def __str__(self) -> str:
@@ -34,7 +34,7 @@ class Applied:
 
 
 def apply(store: Store, declaration: Declaration) -> list[Applied]:
-    """What was changed; an empty list when all was so already. Mailboxes that the declaration lacks are disabled,
+    """What was changed; an empty list when all was so already. Parked mailboxes are tried again; those that the declaration lacks are disabled,
     connections and policies that it lacks stay (nothing runs by them)."""
     with store.writing() as tx:
         found = [_connection(tx, item) for item in declaration.connections]
@@ -62,6 +62,8 @@ def _policy(tx: Writing, wanted: PolicyEntry) -> Applied | None:
 
 def _mailbox(tx: Writing, wanted: MailboxEntry) -> Applied | None:
     change = tx.put_mailbox(wanted.address, wanted.policy, wanted.crm_user, wanted.secrets.get("refresh_token"))
+    if change.state == "unchanged" and tx.mailbox(change.id).status == "parked" and tx.activate(change.id):
+        return Applied("mailbox", wanted.address, "resumed")  # whoever applies has mended what parked it
     return _applied("mailbox", wanted.address, change, {}, {"policy": wanted.policy, "crm_user": wanted.crm_user})
 
 

@@ -116,3 +116,15 @@ def test_a_failure_in_the_middle_changes_nothing(store: Store, put: Put, monkeyp
         put(GOOD)
     assert store.connections() == []
     assert store.policies() == []
+
+
+def test_a_parked_mailbox_is_tried_again(store: Store, put: Put) -> None:
+    put(GOOD)
+    ann = store.mailbox_by_address("ann@acme.example")
+    assert ann
+    lease = store.lease(ann.id, "worker", 60, 1000.0)
+    assert lease
+    store.park_mailbox(lease, "the grant was revoked")
+    assert put(GOOD) == ["resumed mailbox ann@acme.example"]
+    assert store.mailbox(ann.id).status == "active"
+    assert put(GOOD) == []

@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 import pytest
 from click.testing import CliRunner, Result
+from cryptography.fernet import Fernet
 
 from sync.cli import main
 from tests.config.declarations import ENVIRONMENT, GOOD, write
@@ -107,6 +108,20 @@ def test_another_key_than_the_data_was_written_with_is_said(run: Run, tmp_path: 
     result = run("apply", write(tmp_path))
     assert result.exit_code == 1
     assert "another secret key" in result.stderr
+
+
+def test_rotate_makes_the_old_key_superfluous(run: Run, environ: dict[str, str], tmp_path: Path) -> None:
+    old, new = Fernet.generate_key().decode(), Fernet.generate_key().decode()
+    environ["MAILSPAN_SECRET_KEY"] = old
+    assert run("apply", write(tmp_path)).exit_code == 0
+    environ["MAILSPAN_SECRET_KEY"] = f"{new},{old}"
+    found = run("rotate", "--json")
+    assert found.exit_code == 0
+    assert json.loads(found.stdout)["rotated"] > 0
+    environ["MAILSPAN_SECRET_KEY"] = new
+    assert run("status", "--offline", "--json").exit_code == 0
+    environ["MAILSPAN_SECRET_KEY"] = old
+    assert run("status", "--offline", "--json").exit_code == 1
 
 
 def test_doctor_names_what_does_not_work(run: Run, environ: dict[str, str], tmp_path: Path) -> None:
