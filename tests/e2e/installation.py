@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -17,8 +18,11 @@ from typing import TypeVar
 
 import psutil
 import requests
+import structlog
 import yaml
+from click.testing import CliRunner
 
+from server.cli import main
 from sync import jobs, settings, wiring
 from tests.databases import KEY
 from tests.sandboxed import ROOT, Json, Sandbox
@@ -122,9 +126,14 @@ class Installation:
         )
 
     def told(self, *arguments: str) -> Json:
-        """What a command says with --json."""
-        done = self.command(*arguments, "--json")
-        assert done.returncode == 0, done.stdout + done.stderr
+        """What a command says with --json; run in this process, which has loaded already what it needs."""
+        handlers = logging.getLogger().handlers[:]
+        try:
+            done = CliRunner().invoke(main, [*arguments, "--json"], env=dict(self.environ), catch_exceptions=False)
+        finally:  # a command sets up the log of its process
+            logging.getLogger().handlers[:] = handlers
+            structlog.reset_defaults()
+        assert done.exit_code == 0, done.output
         found: Json = json.loads(done.stdout)
         return found
 
@@ -240,6 +249,6 @@ def records(sandbox: Sandbox, user: str, *message_ids: str) -> list[str]:
 
 def _words(process: psutil.Process) -> list[str]:
     try:
-        return [Path(word).name for word in process.cmdline()]
+        return process.cmdline()
     except psutil.NoSuchProcess:
         return []

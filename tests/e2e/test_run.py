@@ -109,7 +109,7 @@ def test_explain_tells_the_whole_decision(office: Installation) -> None:
     assert copy["calls"]["salesforce"]["calls"] >= 1
     assert copy["calls"]["google"]["units"] >= 20, "reading a mail costs 20"
     assert any("nora.falk@newcomer.example" in line for line in filing["lines"])
-    words = office.command("explain", message_id).stdout
+    words = office.command("explain", message_id).stdout  # as a process of its own, for people
     assert "nora.falk@newcomer.example" in words
     assert found[0] in words
 
