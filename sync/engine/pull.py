@@ -33,7 +33,7 @@ def pull(work: Work) -> None:
         except CursorExpired:
             cursor, sweep = None, True
     if cursor is None:
-        cursor = work.ports.mail.changes(None).cursor
+        cursor = work.ports.mail.changes(None, sorted(work.drops)).cursor
         _sweep(work, cursor)
     elif sweep:
         _sweep(work, None)
@@ -41,7 +41,7 @@ def pull(work: Work) -> None:
 
 def _follow(work: Work, cursor: str) -> None:
     while True:
-        page = work.ports.mail.changes(cursor)
+        page = work.ports.mail.changes(cursor, sorted(work.drops))
         if page.changed or page.cursor != cursor:
             _commit(work, page.changed, page.cursor)
         if not page.more:

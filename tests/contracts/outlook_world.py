@@ -97,13 +97,13 @@ class OutlookMailbox:
             self.act("delete_folder", folder=label)
 
     def labels(self) -> Mapping[str, tuple[str, ...]]:
-        found = self.api("outlook/masterCategories")["value"]
+        found = self._all("outlook/masterCategories")
         out = {category_id(entry["displayName"]): tuple(entry["displayName"].split(": ")) for entry in found}
         return out | self._below("msgfolderroot", ())
 
     def _below(self, folder: str, path: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
         out: dict[str, tuple[str, ...]] = {}
-        for child in self.api(f"mailFolders/{folder}/childFolders?$top=500")["value"]:
+        for child in self._all(f"mailFolders/{folder}/childFolders"):
             if child["id"] not in self.places:
                 out[child["id"]] = (*path, child["displayName"])
                 out |= self._below(child["id"], out[child["id"]])
@@ -112,7 +112,7 @@ class OutlookMailbox:
     def state(self, message_id: str) -> State:
         body = self._message(message_id)
         wanted = urllib.parse.quote(f"internetMessageId eq '{body['internetMessageId']}'")
-        same = self.api(f"messages?$filter={wanted}&$select={SEEN}")["value"]
+        same = self._all(f"messages?$filter={wanted}&$select={SEEN}")
         homes = {self.places.get(other["parentFolderId"]) for other in same}
         own = frozenset() if body["parentFolderId"] in self.places else frozenset({body["parentFolderId"]})
         return State(
@@ -128,6 +128,15 @@ class OutlookMailbox:
 
     def _message(self, message_id: str) -> dict[str, Any]:
         return dict(self.api(f"messages/{message_id}?$select={SEEN}"))
+
+    def _all(self, path: str) -> list[dict[str, Any]]:
+        """A list with all its pages."""
+        out: list[dict[str, Any]] = []
+        while path:
+            page = self.api(path)
+            out += page["value"]
+            path = page.get("@odata.nextLink", "").partition(f"/users/{self.address}/")[2]
+        return out
 
     def act(self, action: str, **body: Any) -> dict[str, Any]:
         return self.world.sandbox.act("microsoft", action, user=self.address, **body)
