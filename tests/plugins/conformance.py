@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -25,6 +26,8 @@ import pytest
 FOLDER = "SANDBOX_RECORD_DIR"
 TOOLS = Path(__file__).resolve().parents[2].parent / "shared" / "tools"
 SHOWN = 40
+# The slice of Graph's metadata has no id in entities that a PATCH holds; an extended property is named by nothing else
+PATCHED_PROPERTY = re.compile(r"singleValueExtendedProperties/\d+: 'id' does not match")
 Exchange = dict[str, Any]
 Judge = Callable[[Exchange], list[str]]
 VERDICT = pytest.StashKey[list[str]]()
@@ -57,6 +60,8 @@ def violations(exchanges: Iterable[Exchange]) -> Iterator[str]:
             continue
         seen.add(text)
         for fault in judge(exchange):
+            if exchange["method"] == "PATCH" and PATCHED_PROPERTY.search(fault):
+                continue
             yield f"{exchange['api']} {exchange['method']} {exchange['path'][:120]} -> {exchange['status']}: {fault}"
 
 

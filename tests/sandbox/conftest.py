@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import pytest
 
 from tests.sandbox.gmail_client import BEN, ORGANISATION, Gmail
+from tests.sandbox.graph_client import graph, hook, priya
 from tests.sandbox.salesforce_client import org, salesforce_frame, salesforce_http
 from tests.sandboxed import Sandbox
 
-__all__ = ["org", "salesforce_frame", "salesforce_http"]  # fixtures that live beside their client
+__all__ = ["graph", "hook", "org", "priya", "salesforce_frame", "salesforce_http"]  # fixtures that live beside their client
 
 
 @pytest.fixture

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from html import escape
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -25,12 +27,23 @@ def _pairs(text: str) -> dict[str, str]:
     return dict(parse_qsl(text, keep_blank_values=True))
 
 
+def _form(redirect: str, answer: dict[str, str]) -> str:
+    """A page that posts the answer by itself."""
+    inputs = "".join(f'<input type="hidden" name="{escape(k)}" value="{escape(v)}" />' for k, v in answer.items())
+    return (
+        f'<html><head><title>Working...</title></head><body><form method="POST" name="hiddenform" '
+        f'action="{escape(redirect)}">{inputs}<noscript><p>Script is disabled. Click Submit to continue.</p>'
+        '<input type="submit" value="Submit" /></noscript></form><script language="javascript">'
+        "document.forms[0].submit();</script></body></html>"
+    )
+
+
 class EntraApp:
     """Every path that does not belong to Graph."""
 
     def __init__(self, microsoft: Microsoft) -> None:
         self._microsoft = microsoft
-        self._pages = {
+        self._pages: dict[tuple[str, str], Callable[[Request, str], Json | Answer]] = {
             ("GET", "v2.0/.well-known/openid-configuration"): self._discovery,
             ("GET", ".well-known/openid-configuration"): self._discovery,
             ("GET", "discovery/v2.0/keys"): self._keys,
@@ -54,8 +67,9 @@ class EntraApp:
             self._check_tenant(tenant)
             with self._microsoft.lock:
                 answer = page(request, tenant)
-            if isinstance(answer, str):
-                return Answer(302, b"", KIND, {"Location": answer, **NO_STORE}, call)
+            if isinstance(answer, Answer):
+                answer.call = call
+                return answer
             return self._reply(answer, call)
         except EntraError as error:
             body = error.body(self._microsoft.frame.clock.now(), correlation)
@@ -142,8 +156,8 @@ class EntraApp:
             form, self._microsoft.frame.url("microsoft") + "/common/devicelogin"
         )
 
-    def _authorize(self, request: Request, tenant: str) -> str:
-        """Where the browser goes after sign-in and consent; `login_hint` says who signs in at once."""
+    def _authorize(self, request: Request, tenant: str) -> Answer:
+        """Send the browser back after sign-in and consent; `login_hint` says who signs in at once."""
         query = _pairs(request.query)
         app = self._microsoft.clients.known(query)
         redirect = query.get("redirect_uri", "")
@@ -159,8 +173,10 @@ class EntraApp:
         except EntraError as error:
             body = error.body(self._microsoft.frame.clock.now())
             answer = {"error": body["error"], "error_description": body["error_description"], **state}
+        if query.get("response_mode") == "form_post":
+            return Answer(200, _form(redirect, answer).encode(), "text/html; charset=utf-8", dict(NO_STORE))
         joint = "#" if query.get("response_mode") == "fragment" else "&" if "?" in redirect else "?"
-        return redirect + joint + urlencode(answer)
+        return Answer(302, b"", KIND, {"Location": redirect + joint + urlencode(answer), **NO_STORE})
 
     def _consent(self, app: str, redirect: str, query: dict[str, str]) -> str:
         account = self._microsoft.directory.find(query.get("login_hint", ""))

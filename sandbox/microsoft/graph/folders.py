@@ -70,8 +70,8 @@ def update_folder(call: Call) -> Reply:
     return Reply(content=shape.folder(call, found))
 
 
-@operation("mailFolders.delete", "DELETE /users/*/mailFolders/{folder}",
-           "POST /users/*/mailFolders/{folder}/permanentDelete", rights=WRITE_MAIL)  # fmt: skip
+@operation("mailFolders.permanentDelete", "POST /users/*/mailFolders/{folder}/permanentDelete", rights=WRITE_MAIL)
+@operation("mailFolders.delete", "DELETE /users/*/mailFolders/{folder}", rights=WRITE_MAIL)
 def delete_folder(call: Call) -> Reply:
     """With all that is in it."""
     call.box.delete_folder(call.box.folder(call.ids["folder"]))
