@@ -138,7 +138,7 @@ def worker(count: int | None) -> None:
     from sync import jobs, wiring
 
     app = wiring.current()
-    wiring.warm()
+    wiring.warm(app)
     worker = SimpleWorker(
         [jobs.queue(app.redis)],
         connection=app.redis,

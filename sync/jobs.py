@@ -68,7 +68,10 @@ def wake(mailbox_id: int) -> None:
     if wait <= 0:  # there is more to do, but the others have waited long enough
         hint(app.redis, mailbox_id)
     elif wait < app.settings.tick_seconds:
-        app.redis.pipeline().rpush(POKE, mailbox_id).ltrim(POKE, -1, -1).execute()
+        with app.redis.pipeline() as pipe:
+            pipe.rpush(POKE, mailbox_id)
+            pipe.ltrim(POKE, -1, -1)  # one poke is as good as many
+            pipe.execute()
 
 
 def tick(app: wiring.App) -> float:

@@ -18,6 +18,7 @@ from sync.core.matching import MailboxIdentity
 from sync.engine.budget import Budget, Quota
 from sync.engine.work import Ports
 from sync.errors import Denied
+from sync.model import Trigger
 from sync.policy import Policy
 from sync.ports import CrmProvider, MailProvider
 from sync.settings import ConfigError, Settings
@@ -26,17 +27,18 @@ from sync.store.store import Store
 
 if TYPE_CHECKING:
     from sync.providers.google.auth import Grants
+    from sync.providers.microsoft.auth import Grants as MicrosoftGrants
     from sync.providers.salesforce.auth import JwtBearer, RefreshToken
 
 # Loading a vendor's libraries takes longer than all the rest, and the ticker and most commands open no mailbox: so the
 # functions that open one import their vendor themselves, and who will open mailboxes calls `warm` first.
-VENDORS = (
-    "sync.providers.google.auth",
-    "sync.providers.google.mail",
-    "sync.providers.salesforce.auth",
-    "sync.providers.salesforce.crm",
-)
+VENDORS = {
+    "google": ("sync.providers.google.auth", "sync.providers.google.mail"),
+    "microsoft": ("sync.providers.microsoft.auth", "sync.providers.microsoft.mail"),
+    "salesforce": ("sync.providers.salesforce.auth", "sync.providers.salesforce.crm"),
+}
 CRM_NAMES = {"salesforce": "Salesforce"}
+PUT: Mapping[str, Trigger] = {"google": "label", "microsoft": "folder"}  # what people put a mail on or in
 KEPT_MAILBOXES = 500  # ports kept per process, so that connections and tokens live on between wakes
 
 
@@ -49,6 +51,7 @@ class App:
         self.redis = Redis.from_url(_redis_url(config))
         self._kept: OrderedDict[int, tuple[tuple[Any, ...], Ports]] = OrderedDict()
         self._grants: dict[tuple[Any, ...], Grants] = {}
+        self._microsoft: dict[tuple[Any, ...], MicrosoftGrants] = {}
         self._lock = threading.Lock()
 
     def close(self) -> None:
@@ -85,9 +88,12 @@ class App:
             identity=MailboxIdentity(address=mailbox.address),
             owner=(mailbox.crm_user or mailbox.address).lower(),
             budgets=(mail_budget, crm_budget),
+            put=PUT[mail.vendor],
         )
 
     def _mail(self, mailbox: Mailbox, connection: Connection) -> tuple[MailProvider, Budget]:
+        if connection.vendor == "microsoft":
+            return self._outlook(mailbox, connection)
         if connection.vendor != "google":
             raise Denied(f"connection {connection.name}: {connection.vendor} is no mail system that Mailspan knows")
         from sync.providers.google import quota as google_quota
@@ -102,6 +108,46 @@ class App:
         http = self._google_grants(connection).http(mailbox.address, refresh_token=mailbox.token or "")
         api_url = connection.settings.get("api_url") or self.settings.google_api_url
         return Gmail(mailbox.address, http, budget, api_url=api_url), budget
+
+    def _outlook(self, mailbox: Mailbox, connection: Connection) -> tuple[MailProvider, Budget]:
+        from sync.providers.microsoft import quota
+        from sync.providers.microsoft.mail import Outlook
+
+        app = f"microsoft:{connection.id}"
+        quotas = (
+            Quota(f"{app}:{mailbox.id}", quota.MAILBOX_REQUESTS_PER_MINUTE),
+            Quota(app, quota.APP_REQUESTS_PER_MINUTE),
+        )
+        budget = Budget("microsoft", quotas, self.redis)
+        owner, given = f"mailbox:{mailbox.id}", mailbox.token or ""
+        client = self._microsoft_grants(connection).client(
+            mailbox.address,
+            refresh_token=self.store.kept_token(owner, given) if given else "",
+            renewed=lambda token: self.store.keep_token(owner, given, token),
+        )
+        return Outlook(mailbox.address, client, budget), budget
+
+    def _microsoft_grants(self, connection: Connection) -> MicrosoftGrants:
+        from sync.providers.microsoft.auth import Grants, Secrets
+
+        key = (connection.id, _digest(connection))
+        with self._lock:
+            if key not in self._microsoft:
+                values: Mapping[str, Any] = {**connection.settings, **connection.secrets}
+                ca_file = values.get("ca_file") or self.settings.microsoft_ca_file
+                self._microsoft[key] = Grants(
+                    Secrets(
+                        tenant=values["tenant"],
+                        client_id=values["client_id"],
+                        client_secret=values.get("client_secret", ""),
+                        certificate=values.get("certificate", ""),
+                        authority_url=values.get("login_url") or self.settings.microsoft_login_url,
+                        graph_url=values.get("graph_url") or self.settings.microsoft_graph_url,
+                        ca_file=str(ca_file) if ca_file else None,
+                        timeout=self.settings.http_timeout_seconds,
+                    )
+                )
+            return self._microsoft[key]
 
     def _google_grants(self, connection: Connection) -> Grants:
         from sync.providers.google.auth import Grants, Secrets
@@ -140,8 +186,13 @@ class App:
             username = (mailbox.crm_user or mailbox.address) if as_user and mailbox else values["username"]
             grant = JwtBearer(login_url, values["consumer_key"], values["private_key"], username)
         else:
+            owner, given = f"connection:{connection.id}", values["refresh_token"]
             grant = RefreshToken(
-                login_url, values["client_id"], values["refresh_token"], values.get("client_secret", "")
+                login_url,
+                values["client_id"],
+                self.store.kept_token(owner, given),
+                values.get("client_secret", ""),
+                rotated=lambda token: self.store.keep_token(owner, given, token),
             )
         budget = Budget("salesforce", (Quota(f"salesforce:{connection.id}", 6000),), self.redis)
         version = values.get("api_version") or self.settings.salesforce_api_version
@@ -164,10 +215,11 @@ def _redis_url(config: Settings) -> str:
     return url
 
 
-def warm() -> None:
-    """Load the vendors' libraries now, so that the first mail does not wait for them."""
-    for module in VENDORS:
-        importlib.import_module(module)
+def warm(app: App) -> None:
+    """Load the libraries of the connected vendors now, so that the first mail does not wait for them."""
+    for vendor in sorted({connection.vendor for connection in app.store.connections()}):
+        for module in VENDORS.get(vendor, ()):
+            importlib.import_module(module)
 
 
 @functools.cache

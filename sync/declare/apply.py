@@ -34,7 +34,8 @@ class Applied:
 
 
 def apply(store: Store, declaration: Declaration) -> list[Applied]:
-    """What was changed; an empty list when all was so already. Parked mailboxes are tried again; those that the declaration lacks are disabled,
+    """What was changed; an empty list when all was so already. Parked mailboxes are tried
+    again; those that the declaration lacks are disabled,
     connections and policies that it lacks stay (nothing runs by them)."""
     with store.writing() as tx:
         found = [_connection(tx, item) for item in declaration.connections]

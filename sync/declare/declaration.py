@@ -30,7 +30,9 @@ class Connection:
     @property
     def per_user(self) -> bool:
         """Whether each mailbox must bring a token of its own."""
-        return any(set(way) <= self.settings.keys() | self.secrets.keys() for way in VENDORS[self.vendor].per_user)
+        ways = VENDORS[self.vendor].per_user
+        given = self.settings.keys() | self.secrets.keys()
+        return self.settings.get("access") == "user" or any(set(way) <= given for way in ways)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +224,8 @@ def _vendor(value: Any) -> str:
 
 def _check_ways(place: Place, vendor: Vendor, given: Any) -> None:
     """Exactly one way to sign in must be given, whole."""
+    for missing in (key for key in vendor.required if key not in given):
+        place.fail(f"{missing} is missing")
     touched = [way for way in vendor.ways if set(way) & set(given)]
     words = "; or ".join(" and ".join(way) for way in vendor.ways)
     if not touched:

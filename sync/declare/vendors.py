@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.x509 import load_pem_x509_certificate
 
 from sync.declare.document import Wrong
 from sync.settings import SETTINGS
@@ -75,6 +76,21 @@ def _private_key(value: str) -> str:
     return value
 
 
+def _certificate(value: str) -> str:
+    _private_key(value)
+    try:
+        load_pem_x509_certificate(value.encode())
+    except ValueError as error:
+        raise Wrong("holds no certificate in PEM form beside the private key") from error
+    return value
+
+
+def _access(value: Any) -> str:
+    if value not in ("app", "user"):
+        raise Wrong(f"expected app or user, got {value!r}")
+    return str(value)
+
+
 def _token(value: str) -> str:
     if not value or re.search(r"\s", value):
         raise Wrong("expected one word without spaces")
@@ -93,13 +109,14 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Vendor:
-    """`ways` are the sets of fields to sign in with: exactly one is given, whole. `per_user` are those ways in which
-    every mailbox brings a refresh_token of its own."""
+    """`required` fields are always given; `ways` are the sets of fields to sign in with: exactly one is given, whole.
+    `per_user` are those ways in which every mailbox brings a refresh_token of its own."""
 
     side: Literal["mail", "crm"]
     fields: tuple[Field, ...]
     ways: tuple[tuple[str, ...], ...]
     per_user: tuple[tuple[str, ...], ...] = ()
+    required: tuple[str, ...] = ()
 
     def field(self, wanted: str) -> Field:
         return next(item for item in self.fields if item.name == wanted)
@@ -118,6 +135,21 @@ VENDORS: Mapping[str, Vendor] = {
         ),
         ways=(("service_account",), ("client_id", "client_secret")),
         per_user=(("client_id", "client_secret"),),
+    ),
+    "microsoft": Vendor(
+        side="mail",
+        fields=(
+            Field("tenant", text, "Directory (tenant) ID."),
+            Field("client_id", text, "Application (client) ID of the app registration."),
+            Field("client_secret", _token, "A client secret of the app registration.", True),
+            Field("certificate", _certificate, "Private key and certificate (PEM, both in one file) instead.", True),
+            Field("access", _access, "app (default): acts for every mailbox; user: each mailbox has a refresh_token."),
+            Field("graph_url", _like_setting("microsoft_graph_url"), "As MAILSPAN_MICROSOFT_GRAPH_URL."),
+            Field("login_url", _like_setting("microsoft_login_url"), "As MAILSPAN_MICROSOFT_LOGIN_URL."),
+            Field("ca_file", _like_setting("microsoft_ca_file"), "As MAILSPAN_MICROSOFT_CA_FILE."),
+        ),
+        ways=(("client_secret",), ("certificate",)),
+        required=("tenant", "client_id"),
     ),
     "salesforce": Vendor(
         side="crm",

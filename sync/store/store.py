@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,12 +23,14 @@ from sync.store.rows import (
     ParkedItem,
     StoredPolicy,
 )
-from sync.store.tables import ENCRYPTED, REVISION, installation
+from sync.store.tables import ENCRYPTED, REVISION, cursor, installation
 from sync.store.transaction import Transaction
 from sync.store.vault import Vault
 from sync.store.writing import Writing
 
 __all__ = ["Store", "Writing"]
+
+TOKEN_STREAM = "refresh_token"  # noqa: S105 - a name
 
 
 class Store:
@@ -85,10 +88,27 @@ class Store:
         """Raises `SecretKeyError` when no key fits."""
         return self._vault.decrypt(token)
 
+    def keep_token(self, owner: str, given: str, token: str) -> None:
+        """Remember that the declared refresh token was exchanged for another one (encrypted). `owner`: "mailbox:12"."""
+        value = self._vault.encrypt(json.dumps([self._vault.hash(given), token]))
+        with self._database.writing() as conn:
+            sightings.set_cursor(conn, owner, TOKEN_STREAM, value)
+
+    def kept_token(self, owner: str, given: str) -> str:
+        """The newest refresh token that descends from the declared one; that itself when there is none."""
+        with self._database.reading() as conn:
+            value = sightings.get_cursor(conn, owner, TOKEN_STREAM)
+        of, token = json.loads(self._vault.decrypt(value)) if value else ("", "")
+        return str(token) if of == self._vault.hash(given) else given
+
     def rotate(self) -> int:
         """Encrypt all secrets anew under the first key; how many. Then the old keys may go."""
         count = 0
         with self._database.writing() as conn:
+            kept = sa.select(cursor.c.owner, cursor.c.value).where(cursor.c.stream == TOKEN_STREAM)
+            for owner, value in conn.execute(kept.order_by(cursor.c.owner)).all():
+                sightings.set_cursor(conn, owner, TOKEN_STREAM, self._vault.rotated(value))
+                count += 1
             for column in ENCRYPTED:
                 id_ = column.table.c.id
                 for row_id, token in conn.execute(

@@ -63,7 +63,7 @@ def test_mailboxes_bring_their_own_token_where_the_connection_signs_in_as_each_u
         ("must_match", "must_mach", "15: policies[0].options.must_mach: no such option; did you mean must_match?"),
         ("[acme.example]", "[acme.example, nonsense]",
          "16: policies[0].options.internal_domains: expected a domain such as example.com"),
-        ("vendor: google", "vendor: gogle", "3: connections[0].vendor: expected one of google, salesforce, got"),
+        ("vendor: google", "vendor: gogle", "3: connections[0].vendor: expected one of google, microsoft, salesforce, got"),
         ("service_account: {env: GOOGLE_KEY}", "service_acount: {env: GOOGLE_KEY}",
          "4: connections[0].service_acount: no such key; did you mean service_account?"),
         ("{env: GOOGLE_KEY}", "{env: NOT_THERE}",
