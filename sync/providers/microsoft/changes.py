@@ -100,8 +100,10 @@ def read(api: Api, calls: Calls, memory: Memory, text: str | None, labels: Seque
 
 def _begin(api: Api, calls: Calls, memory: Memory, level: Level) -> Page[Seen]:
     answers = collect(api, calls, {**level.ask(), **_first(calls)})
-    links = {name: delta.link for name, delta in _deltas(answers).items()}
+    deltas = _deltas(answers)
     told, born = _told(memory, level.read(answers))
+    _arrived(memory, deltas)
+    links = {name: delta.link for name, delta in deltas.items()}
     return Page((), Cursor(links, _now().timestamp(), told, born).write())
 
 
