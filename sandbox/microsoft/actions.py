@@ -1,8 +1,8 @@
 """What a person does in Outlook, and what an administrator does to the tenant (`providers.md SIM-7`).
 
 Every action about a mailbox takes ``user`` (an address). A message is named by ``message`` (either of its ids) or
-``message_id`` (its Message-ID; with ``folder``: the one in that folder), a folder by its path of names, a well-known name
-or its id.
+``message_id`` (its Message-ID; with ``folder``: the one in that folder), a folder by its path of names, a well-known
+name or its id.
 """
 
 from __future__ import annotations

@@ -11,7 +11,8 @@ from tests.sandbox.graph_client import graph, hook, priya
 from tests.sandbox.salesforce_client import org, salesforce_frame, salesforce_http
 from tests.sandboxed import Sandbox
 
-__all__ = ["graph", "hook", "org", "priya", "salesforce_frame", "salesforce_http"]  # fixtures that live beside their client
+# fixtures that live beside their client
+__all__ = ["graph", "hook", "org", "priya", "salesforce_frame", "salesforce_http"]
 
 
 @pytest.fixture

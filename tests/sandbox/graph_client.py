@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,10 +20,16 @@ from tests.sandboxed import Sandbox
 Json = dict[str, Any]
 ERIK, PRIYA, ANNA = "erik@northpeak.example", "priya@northpeak.example", "anna@northpeak.example"
 DEFAULT = ["https://graph.microsoft.com/.default"]
-IMMUTABLE = {"Prefer": 'IdType="ImmutableId"'}
+IMMUTABLE: Json = {"Prefer": 'IdType="ImmutableId"'}
 ORGANISATION: Json = {
     "users": [
-        {"key": "erik", "name": "Erik Johansson", "email": ERIK, "mail": "microsoft", "aliases": ["ej@northpeak.example"]},
+        {
+            "key": "erik",
+            "name": "Erik Johansson",
+            "email": ERIK,
+            "mail": "microsoft",
+            "aliases": ["ej@northpeak.example"],
+        },
         {"key": "priya", "name": "Priya Raman", "email": PRIYA, "mail": "microsoft"},
         {"key": "anna", "name": "Anna Lindqvist", "email": ANNA, "mail": "google"},
     ],
@@ -70,7 +77,7 @@ class Graph:
         self.http = requests.Session()
         self.http.trust_env, self.http.verify = False, sandbox.ca
 
-    def call(self, verb: str, path: str, body: Any = None, *, raw: bytes | None = None, **headers: str) -> Reply:
+    def call(self, verb: str, path: str, body: Any = None, *, raw: bytes | None = None, **headers: Any) -> Reply:
         """A request; `path` begins behind the user, with // behind the version, or is a whole address."""
         url = path if path.startswith("https:") else self.root + (
             path[1:] if path.startswith("//") else f"/users/{self.user}{path}")  # fmt: skip
@@ -79,25 +86,25 @@ class Graph:
         is_json = answer.headers.get("Content-Type", "").startswith("application/json")
         return Reply(answer.status_code, answer.json() if is_json else answer.content, answer.headers)
 
-    def get(self, path: str, **headers: str) -> Any:
+    def get(self, path: str, **headers: Any) -> Any:
         """The body of a GET that must succeed."""
         reply = self.call("GET", path, **headers)
         assert reply.status == 200, reply
         return reply.body
 
-    def post(self, path: str, body: Any = None, **headers: str) -> Any:
+    def post(self, path: str, body: Any = None, **headers: Any) -> Any:
         """The body of a POST that must succeed."""
         reply = self.call("POST", path, {} if body is None else body, **headers)
         assert reply.status in (200, 201, 202, 204), reply
         return reply.body
 
-    def patch(self, path: str, body: Any, **headers: str) -> Any:
+    def patch(self, path: str, body: Any, **headers: Any) -> Any:
         """The body of a PATCH that must succeed."""
         reply = self.call("PATCH", path, body, **headers)
         assert reply.status == 200, reply
         return reply.body
 
-    def all(self, path: str, **headers: str) -> list[Json]:
+    def all(self, path: str, **headers: Any) -> list[Json]:
         """Every element of a list, whatever the pages."""
         found, page = [], self.get(path, **headers)
         while True:
@@ -208,7 +215,7 @@ class Hook:
                     status, kind = hook.validation_status, hook.kind
                     text = token[0] if hook.answer is None else hook.answer
                 else:
-                    hook.posts.append(requests.models.complexjson.loads(body))
+                    hook.posts.append(json.loads(body))
                 data = text.encode()
                 self.send_response(status)
                 self.send_header("Content-Type", kind)

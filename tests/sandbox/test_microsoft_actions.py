@@ -23,12 +23,17 @@ def test_a_message_is_dragged_and_copied(graph: Graph) -> None:
     copied = graph.act("drop", message=moved["id"], to="Archive", copy=True)
     assert copied["immutableId"] != moved["immutableId"]
     assert only(graph, "archive")["internetMessageId"] == "<1@acme.example>"
-    assert graph.act("drop", message_id="1@acme.example", folder="Archive", to="inbox")["id"] == only(graph, "inbox")["id"]
+    assert (
+        graph.act("drop", message_id="1@acme.example", folder="Archive", to="inbox")["id"] == only(graph, "inbox")["id"]
+    )
 
 
 def test_categories_as_the_menu_sets_them(graph: Graph) -> None:
     ident = graph.deliver(categories=["Customer"])["immutableId"]
-    assert graph.act("set_categories", message=ident, add=["Track in CRM"])["categories"] == ["Customer", "Track in CRM"]
+    assert graph.act("set_categories", message=ident, add=["Track in CRM"])["categories"] == [
+        "Customer",
+        "Track in CRM",
+    ]
     assert graph.act("set_categories", message=ident, remove=["CUSTOMER"])["categories"] == ["Track in CRM"]
     assert graph.act("set_categories", message=ident, categories=[])["categories"] == []
 
@@ -95,7 +100,7 @@ def test_the_list_of_categories(graph: Graph) -> None:
 @pytest.mark.parametrize(("action", "body", "status"), [
     ("nothing", {}, 404), ("drop", {"message": "x", "to": "Travel"}, 404), ("drop", {"to": "Travel"}, 400),
     ("create_folder", {"name": "travel"}, 400), ("flag", {"message_id": "1@acme.example", "value": "x"}, 400),
-    ("rename_folder", {"folder": "Inbox", "name": "x"}, 400), ("rename_folder", {"folder": "Nowhere", "name": "x"}, 404),
+    ("rename_folder", {"folder": "Inbox", "name": "x"}, 400), ("rename_folder", {"folder": "Nix", "name": "x"}, 404),
     ("sign_in_fault", {"code": 1}, 400), ("lifecycle", {"event": "x"}, 400), ("delete_category", {"name": "x"}, 404),
 ])  # fmt: skip
 def test_actions_that_make_no_sense(graph: Graph, action: str, body: dict[str, Any], status: int) -> None:

@@ -24,7 +24,9 @@ def rounds(graph: Graph, path: str, **headers: str) -> tuple[list[Any], str, lis
 
 
 def fill(graph: Graph, many: int) -> list[Any]:
-    return [graph.deliver(eml(f"Mail {n}", ident=str(n)), date=f"2026-03-{n + 1:02d}T08:00:00+00:00") for n in range(many)]
+    return [
+        graph.deliver(eml(f"Mail {n}", ident=str(n)), date=f"2026-03-{n + 1:02d}T08:00:00+00:00") for n in range(many)
+    ]
 
 
 def test_gr_3_both_spellings_and_no_delta_of_the_mailbox(graph: Graph) -> None:
@@ -86,7 +88,8 @@ def test_a_round_tells_what_was_made_and_what_changed(graph: Graph) -> None:
     ("$filter=receivedDateTime lt 2026-03-01T00:00:00Z", "ErrorInvalidUrlQueryFilter"),
     ("$filter=receivedDateTime ge 2026-03-01 or receivedDateTime ge 2025-03-01", "ErrorInvalidUrlQueryFilter"),
     ("$orderby=subject", "ErrorInvalidUrlQuery"), ("$orderby=receivedDateTime", "ErrorInvalidUrlQuery"),
-    ("$search=x", "ErrorInvalidUrlQuery"), ("$skip=1", "ErrorInvalidUrlQuery"), ("changeType=x", "ErrorInvalidUrlQuery"),
+    ("$search=x", "ErrorInvalidUrlQuery"), ("$skip=1", "ErrorInvalidUrlQuery"),
+    ("changeType=x", "ErrorInvalidUrlQuery"),
     ("$deltatoken=latest", "BadRequest"), ("$skiptoken=x", "BadRequest"),
 ])  # fmt: skip
 def test_gr_5_what_a_delta_query_does_not_take(graph: Graph, query: str, code: str) -> None:

@@ -15,7 +15,6 @@ import jwt
 import msal
 import pytest
 import requests
-from cryptography.hazmat.primitives import serialization
 from jwt.algorithms import RSAAlgorithm
 
 from tests.sandbox.graph_client import DEFAULT, ERIK, PRIYA, Graph, app_only, confidential
@@ -42,7 +41,9 @@ def secret(graph: Graph, **data: str) -> requests.Response:
     return form(graph, client_id=known["client_id"], client_secret=known["client_secret"], **data)
 
 
-def signed_in(graph: Graph, app: msal.ConfidentialClientApplication, user: str = ERIK, scopes: list[str] = MAIL) -> Json:
+def signed_in(
+    graph: Graph, app: msal.ConfidentialClientApplication, user: str = ERIK, scopes: list[str] = MAIL
+) -> Json:
     """The web flow with PKCE as a browser and msal do it."""
     flow = app.initiate_auth_code_flow(scopes, redirect_uri=REDIRECT, login_hint=user, response_mode="form_post")
     page = graph.http.get(flow["auth_uri"], allow_redirects=False, timeout=10).text
@@ -100,15 +101,15 @@ def test_en_2_client_credentials_by_secret(graph: Graph) -> None:
 def test_en_2_client_credentials_by_certificate(graph: Graph, modern: bool) -> None:
     pem = Path(ready(graph.sandbox)["certificate"]).read_text(encoding="ascii")
     certificate = pem[pem.index("-----BEGIN CERTIFICATE") :]
-    credential = {"private_key": pem} | (
-        {"public_certificate": certificate} if modern else {"thumbprint": ready(graph.sandbox)["thumbprint"]})  # fmt: skip
+    named = {"public_certificate": certificate} if modern else {"thumbprint": ready(graph.sandbox)["thumbprint"]}
+    credential = {"private_key": pem} | named
     assert "access_token" in confidential(graph.sandbox, credential).acquire_token_for_client(DEFAULT)
 
 
 def assertion(graph: Graph, **change: Any) -> str:
     """A client assertion with something changed; a member set to None is left out."""
     known, now = ready(graph.sandbox), int(time.time())
-    key = serialization.load_pem_private_key(Path(known["certificate"]).read_bytes(), None)
+    key = Path(known["certificate"]).read_bytes()
     thumb = base64.urlsafe_b64encode(bytes.fromhex(change.pop("thumbprint", known["thumbprint"]))).decode()
     claims = {"aud": known["authority"] + "/oauth2/v2.0/token", "iss": known["client_id"], "sub": known["client_id"],
               "jti": "1", "nbf": now, "exp": now + 600} | change  # fmt: skip
@@ -144,7 +145,9 @@ def test_en_2_a_code_is_good_once_with_its_verifier_only(graph: Graph) -> None:
              "login_hint": ERIK, "code_challenge": digest, "code_challenge_method": "S256", "state": "s"}  # fmt: skip
 
     def code() -> str:
-        page = graph.http.get(known["authority"] + "/oauth2/v2.0/authorize", params=query, allow_redirects=False, timeout=9)
+        page = graph.http.get(
+            known["authority"] + "/oauth2/v2.0/authorize", params=query, allow_redirects=False, timeout=9
+        )
         return parse_qs(urlsplit(page.headers["Location"]).query)["code"][0]
 
     def redeem(text: str, **more: str) -> Any:
@@ -179,7 +182,8 @@ def test_en_2_device_code(graph: Graph) -> None:
     http = requests.Session()
     http.trust_env, http.verify = False, graph.sandbox.ca
     app = msal.PublicClientApplication(
-        "7b1f9d34-52e6-4c08-9f7a-1d2c3b4a5968", authority=known["authority"], instance_discovery=False, http_client=http)
+        "7b1f9d34-52e6-4c08-9f7a-1d2c3b4a5968", authority=known["authority"], instance_discovery=False, http_client=http
+    )
     flow = app.initiate_device_flow(MAIL)
     pending = app.acquire_token_by_device_flow(flow, exit_condition=lambda flow: True)
     assert pending["error"] == "authorization_pending"
@@ -266,7 +270,9 @@ def test_en_5_continuous_access_evaluation(graph: Graph) -> None:
     claims = base64.b64decode(header.partition('claims="')[2].rstrip('"')).decode()
     account = app.get_accounts()[0]
     again = app.acquire_token_silent_with_error(MAIL, account, force_refresh=True)
-    assert Graph(graph.sandbox, ERIK, again["access_token"]).call("GET", "//me/mailFolders").status == 401  # claims must come back
+    assert (
+        Graph(graph.sandbox, ERIK, again["access_token"]).call("GET", "//me/mailFolders").status == 401
+    )  # claims must come back
     good = app.acquire_token_silent_with_error(MAIL, account, claims_challenge=claims)
     assert Graph(graph.sandbox, ERIK, good["access_token"]).get("//me/mailFolders")["value"]
 

@@ -122,7 +122,10 @@ def test_users(graph: Graph) -> None:
     assert len(graph.all("//users?$top=1")) == 2
     assert graph.get("//me")["id"] == found["id"]
     assert graph.get("/mailboxSettings")["timeZone"] == "UTC"
-    assert graph.patch("/mailboxSettings", {"timeZone": "W. Europe Standard Time"})["timeZone"] == "W. Europe Standard Time"
+    assert (
+        graph.patch("/mailboxSettings", {"timeZone": "W. Europe Standard Time"})["timeZone"]
+        == "W. Europe Standard Time"
+    )
 
 
 def test_a_mailbox_without_licence(graph: Graph) -> None:

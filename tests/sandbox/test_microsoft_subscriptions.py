@@ -156,7 +156,10 @@ def test_su_3_a_folder_s_subscription_hears_of_its_folder(graph: Graph, hook: Ho
 def test_su_4_ids_are_mutable_unless_asked_for(graph: Graph, hook: Hook) -> None:
     subscribed(graph, hook)
     other = order(graph, hook, notificationUrl=f"{hook.url}/immutable")
-    assert graph.call("POST", "//subscriptions", other, **IMMUTABLE).headers["Preference-Applied"] == 'IdType="ImmutableId"'
+    assert (
+        graph.call("POST", "//subscriptions", other, **IMMUTABLE).headers["Preference-Applied"]
+        == 'IdType="ImmutableId"'
+    )
     told = graph.deliver()
     ids = {n["resourceData"]["id"] for n in hook.wait(2)}
     assert ids == {told["id"], told["immutableId"]}
@@ -272,6 +275,8 @@ def test_whose_mailbox_may_be_subscribed_to(graph: Graph, hook: Hook) -> None:
     assert app.call("POST", "//subscriptions", other).status == 403
     token = graph.act("add_in_token")["access_token"]
     scope = ["https://graph.microsoft.com/Mail.Read"]
-    mine = Graph(graph.sandbox, ERIK, confidential(graph.sandbox).acquire_token_on_behalf_of(token, scope)["access_token"])
+    mine = Graph(
+        graph.sandbox, ERIK, confidential(graph.sandbox).acquire_token_on_behalf_of(token, scope)["access_token"]
+    )
     assert mine.call("POST", "//subscriptions", order(graph, hook, resource="me/messages")).status == 201
     assert mine.call("POST", "//subscriptions", order(graph, hook, resource=f"users/{PRIYA}/messages")).status == 403

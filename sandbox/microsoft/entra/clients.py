@@ -60,19 +60,26 @@ class Clients:
         ident = self.known(form)
         if ident in PUBLIC:
             if "client_secret" in form:
-                raise _refuse(700025, f"Client is public so neither 'client_assertion' nor 'client_secret' should be "
-                              f"presented. App: {ident}")  # fmt: skip
+                raise _refuse(
+                    700025,
+                    f"Client is public so neither 'client_assertion' nor 'client_secret' should be "
+                    f"presented. App: {ident}",
+                )
             return ident
         if "client_assertion" in form:
             if form.get("client_assertion_type") != ASSERTION:
                 raise missing("client_assertion_type")
             self._check(form["client_assertion"], endpoint)
         elif "client_secret" not in form:
-            raise _refuse(7000218, "The request body must contain the following parameter: 'client_assertion' or "
-                          "'client_secret'.")  # fmt: skip
+            raise _refuse(
+                7000218, "The request body must contain the following parameter: 'client_assertion' or 'client_secret'."
+            )
         elif not hmac.compare_digest(form["client_secret"].encode(), CLIENT_SECRET.encode()):
-            raise _refuse(7000215, "Invalid client secret provided. Ensure the secret being sent in the request is the "
-                          f"client secret value, not the client secret ID, for a secret added to app '{ident}'.")  # fmt: skip
+            raise _refuse(
+                7000215,
+                "Invalid client secret provided. Ensure the secret being sent in the request is the "
+                f"client secret value, not the client secret ID, for a secret added to app '{ident}'.",
+            )
         return ident
 
     def _check(self, assertion: str, endpoint: str) -> None:
@@ -88,8 +95,11 @@ class Clients:
             else str(head.get("x5t#S256")).rstrip("=") == b64(pair.thumbprint(hashes.SHA256()))
         )
         if not good:
-            raise _refuse(700027, "The certificate with identifier used to sign the client assertion is not registered "
-                          "on application. [Reason - The key was not found.]")  # fmt: skip
+            raise _refuse(
+                700027,
+                "The certificate with identifier used to sign the client assertion is not registered "
+                "on application. [Reason - The key was not found.]",
+            )
         try:
             claims: dict[str, Any] = jwt.decode(
                 assertion,

@@ -201,33 +201,59 @@ class Endpoint:
             raise missing("code")
         code = self._codes.pop(form["code"], None)
         if code is None or code.app != app:
-            raise EntraError(400, "invalid_grant", 54005, "OAuth2 Authorization code was already redeemed, please retry "
-                             "with a new valid code or use an existing refresh token.")  # fmt: skip
+            raise EntraError(
+                400,
+                "invalid_grant",
+                54005,
+                "OAuth2 Authorization code was already redeemed, please retry "
+                "with a new valid code or use an existing refresh token.",
+            )
         if code.expires <= self._microsoft.oauth.now:
-            raise EntraError(400, "invalid_grant", 70008, "The provided authorization code or refresh token has expired "
-                             "due to inactivity. Send a new interactive authorization request.")  # fmt: skip
+            raise EntraError(
+                400,
+                "invalid_grant",
+                70008,
+                "The provided authorization code or refresh token has expired "
+                "due to inactivity. Send a new interactive authorization request.",
+            )
         if form.get("redirect_uri") != code.redirect:
-            raise EntraError(400, "invalid_client", 500112, f"The reply address '{form.get('redirect_uri', '')}' does "
-                             f"not match the reply address '{code.redirect}' provided when requesting Authorization "
-                             "code.")  # fmt: skip
+            raise EntraError(
+                400,
+                "invalid_client",
+                500112,
+                f"The reply address '{form.get('redirect_uri', '')}' does "
+                f"not match the reply address '{code.redirect}' provided when requesting Authorization "
+                "code.",
+            )
         if code.challenge:
             self._prove(code, form.get("code_verifier", ""))
         account = self._account(code.user)
         asked = read_scopes(form.get("scope", ""))
-        asked = asked if asked.resource else Asked(code.asked.resource, code.asked.names, code.asked.default,
-                                                   code.asked.openid)  # fmt: skip
+        asked = (
+            asked
+            if asked.resource
+            else Asked(code.asked.resource, code.asked.names, code.asked.default, code.asked.openid)
+        )
         asked = Asked(asked.resource, asked.names, asked.default, asked.openid | code.asked.openid)
         return self._tokens(form, app, account, asked, self._microsoft.oauth.now, code.nonce)
 
     @staticmethod
     def _prove(code: Code, verifier: str) -> None:
         if not verifier:
-            raise EntraError(400, "invalid_grant", 501481, "The Code_Verifier does not match the code_challenge "
-                             "supplied in the authorization request.")  # fmt: skip
+            raise EntraError(
+                400,
+                "invalid_grant",
+                501481,
+                "The Code_Verifier does not match the code_challenge supplied in the authorization request.",
+            )
         digest = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
         if (digest if code.method == "S256" else verifier) != code.challenge:
-            raise EntraError(400, "invalid_grant", 501481, "The Code_Verifier does not match the code_challenge "
-                             "supplied in the authorization request.")  # fmt: skip
+            raise EntraError(
+                400,
+                "invalid_grant",
+                501481,
+                "The Code_Verifier does not match the code_challenge supplied in the authorization request.",
+            )
 
     # ---- devices -----------------------------------------------------------------------------------
 
@@ -262,8 +288,10 @@ class Endpoint:
             raise EntraError(400, "expired_token", 70019, "Verification code expired.")
         if not device.user:
             raise EntraError(
-                400, "authorization_pending", 70016, "OAuth 2.0 device flow error. Authorization is pending. Continue "
-                "polling.",
-            )  # fmt: skip
+                400,
+                "authorization_pending",
+                70016,
+                "OAuth 2.0 device flow error. Authorization is pending. Continue polling.",
+            )
         del self._devices[form["device_code"]]
         return self._tokens(form, app, self._account(device.user), device.asked, self._microsoft.oauth.now)

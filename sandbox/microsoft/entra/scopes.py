@@ -53,8 +53,9 @@ def _resource_of(scope: str) -> tuple[str, str]:
             400,
             "invalid_resource",
             500011,
-            f"The resource principal named {scope.rpartition('/')[0]} was not found in the tenant named Northpeak. This "
-            "can happen if the application has not been installed by the administrator of the tenant or consented to by "
+            f"The resource principal named {scope.rpartition('/')[0]} was not found in the tenant named Northpeak. "
+            "This can happen if the application has not been installed by the administrator of the tenant or consented "
+            "to by "
             "any user in the tenant. You might have sent your authentication request to the wrong tenant.",
         )
     return GRAPH, scope

@@ -30,7 +30,7 @@ class Conversations:
     @staticmethod
     def topic(item: Item) -> str:
         """Of an item, without case."""
-        subject = item.fields["subject"] if "subject" in item.fields else item.mail.subject if item.mail else ""
+        subject = item.fields.get("subject", item.mail.subject if item.mail else "")
         return normal_subject(str(subject)).casefold()
 
     def place(self, item: Item) -> None:

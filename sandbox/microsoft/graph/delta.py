@@ -150,10 +150,11 @@ def _everything(folder: Folder, query: Query) -> list[Entry]:
 
 
 def _changes(folder: Folder, since: int, immutable: bool, query: Query) -> list[Entry]:
-    out: list[Entry] = []
-    for item in sorted(folder.items.values(), key=lambda i: i.version):
-        if item.version > since and (query.matches is None or query.matches(item)):
-            out.append(("created" if item.entered > since else "updated", item, ""))
+    out: list[Entry] = [
+        ("created" if item.entered > since else "updated", item, "")
+        for item in sorted(folder.items.values(), key=lambda i: i.version)
+        if item.version > since and (query.matches is None or query.matches(item))
+    ]
     gone: dict[str, Entry] = {}
     for version, item, mutable in folder.gone:
         back = item.serial in folder.items and folder.items[item.serial] is item

@@ -1,4 +1,4 @@
-"""Extended properties: ids, values, those that Exchange computes, those that mean something (`providers.md 2.7 2.8`)."""
+"""Extended properties: given ones, those that Exchange computes, those that mean something (`providers.md 2.7`)."""
 
 from __future__ import annotations
 

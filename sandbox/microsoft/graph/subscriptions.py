@@ -107,7 +107,11 @@ class Subscriptions:
         mine = [s for s in self.live() if s.account is new.account]
         for other in mine:
             if (other.app, other.resource.lower(), other.url, set(other.kinds)) == (
-                new.app, new.resource.lower(), new.url, set(new.kinds)):  # fmt: skip
+                new.app,
+                new.resource.lower(),
+                new.url,
+                set(new.kinds),
+            ):
                 raise GraphError(409, "Conflict", "The subscription already exists for the requested combination.")
         if len(mine) >= MOST:
             raise GraphError(403, "ExtensionError", "The limit of subscriptions of the mailbox has been reached.")
@@ -196,10 +200,15 @@ def _resource(call: Call, text: str) -> tuple[Account, str]:
     account = call.microsoft.directory.principal(key) if key else None
     if account is None:
         raise bad_request("The user of the resource was not found.", "ExtensionError")
-    if call.grant.user not in ("", account.id) or (not call.grant.user and not (
-            account.app_allowed and call.microsoft.in_scope(account))):  # fmt: skip
-        raise GraphError(403, "ExtensionError", "Operation: Create; Exception: [Status Code: Forbidden; Reason: Access is "
-                         "denied. Check credentials and try again.]")  # fmt: skip
+    if call.grant.user not in ("", account.id) or (
+        not call.grant.user and not (account.app_allowed and call.microsoft.in_scope(account))
+    ):
+        raise GraphError(
+            403,
+            "ExtensionError",
+            "Operation: Create; Exception: [Status Code: Forbidden; Reason: Access is "
+            "denied. Check credentials and try again.]",
+        )
     return account, account.mailbox.folder(match["folder"]).id if match["folder"] else ""
 
 
@@ -219,11 +228,19 @@ def _new(call: Call, body: Json) -> Subscription:
             raise bad_request(f"The {name} must start with https.", "InvalidRequest")
     account, folder = _resource(call, body["resource"])
     return Subscription(
-        str(uuid.uuid4()), call.grant.app, account, body["resource"], folder, kinds, body["notificationUrl"],
-        body.get("lifecycleNotificationUrl", ""), body.get("clientState", ""),
-        call.microsoft.subscriptions.expiry(body["expirationDateTime"]), call.immutable,
+        str(uuid.uuid4()),
+        call.grant.app,
+        account,
+        body["resource"],
+        folder,
+        kinds,
+        body["notificationUrl"],
+        body.get("lifecycleNotificationUrl", ""),
+        body.get("clientState", ""),
+        call.microsoft.subscriptions.expiry(body["expirationDateTime"]),
+        call.immutable,
         body.get("latestSupportedTlsVersion") or "v1_2",
-    )  # fmt: skip
+    )
 
 
 @operation("subscriptions.create", "POST /subscriptions", rights=READ_MAIL, unlocked=True)

@@ -189,8 +189,11 @@ def _members(name: str, value: Any, known: tuple[str, ...]) -> Json:
         raise _wrong(name)
     for key in value:
         if key not in known and not key.startswith("@"):
-            raise _wrong(name, f"The property '{key}' does not exist on type of '{name}'. Make sure to only use "
-                         "property names that are defined by the type.")  # fmt: skip
+            raise _wrong(
+                name,
+                f"The property '{key}' does not exist on type of '{name}'. Make sure to only use "
+                "property names that are defined by the type.",
+            )
     return value
 
 
@@ -247,8 +250,11 @@ def _header(name: str, value: Any) -> Json:
     inner = _members(name, value, ("name", "value"))
     header = _text(name, inner.get("name"))
     if not header.lower().startswith("x-"):
-        raise GraphError(400, "InvalidInternetMessageHeader", f"The internet message header name '{header}' should "
-                         "start with 'x-' or 'X-'.")  # fmt: skip
+        raise GraphError(
+            400,
+            "InvalidInternetMessageHeader",
+            f"The internet message header name '{header}' should start with 'x-' or 'X-'.",
+        )
     return {"name": header, "value": _text(name, inner.get("value"))}
 
 
@@ -300,16 +306,21 @@ def read_body(kind: str, body: Any, wanted: str) -> Json:
     GraphError 400 for a property that the type does not have and for a value of another type (`providers.md SIM-4`).
     """
     if not isinstance(body, dict):
-        raise bad_request("Unable to read JSON request payload. Please ensure Content-Type header is set and payload is "
-                          "of valid JSON format.")  # fmt: skip
+        raise bad_request(
+            "Unable to read JSON request payload. Please ensure Content-Type header is set and payload is "
+            "of valid JSON format."
+        )
     table, out = TYPES[kind], {}
     for name, value in body.items():
         row = table.get(name)
         if row is None and (name == "id" or "@" in name):
             continue
         if row is None:
-            raise bad_request(f"The property '{name}' does not exist on type 'microsoft.graph.{kind}'. Make sure to "
-                              "only use property names that are defined by the type.", "RequestBodyRead")  # fmt: skip
+            raise bad_request(
+                f"The property '{name}' does not exist on type 'microsoft.graph.{kind}'. Make sure to "
+                "only use property names that are defined by the type.",
+                "RequestBodyRead",
+            )
         if any(flag in row.flags for flag in wanted):
             out[name] = READERS[row.kind](name, value)
     return out

@@ -26,8 +26,10 @@ Json = dict[str, Any]
 USUAL = tuple(name for name, row in USER.items() if "o" not in row.flags)
 IDS = ("ewsId", "restId", "restImmutableEntryId")
 MOST_IDS = 1000
-SETTINGS = ("archiveFolder", "automaticRepliesSetting", "dateFormat", "delegateMeetingMessageDeliveryOptions", "language",
-            "timeFormat", "timeZone", "userPurpose", "workingHours")  # fmt: skip
+SETTINGS = (
+    "archiveFolder automaticRepliesSetting dateFormat delegateMeetingMessageDeliveryOptions language timeFormat "
+    "timeZone userPurpose workingHours"
+).split()
 
 
 def value(account: Account, name: str) -> Any:

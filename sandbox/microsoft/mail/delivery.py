@@ -38,7 +38,7 @@ class Outbox:
         categories: Sequence[str] = (),
         unread: bool = True,
     ) -> Item:
-        """A mail arrives. `categories`: it wears them from the beginning, as Outlook for Mac does (`product.md F4.5`)."""
+        """A mail arrives. `categories`: it wears them at once, copied from a contact as Outlook for Mac does."""
         box, mail = account.mailbox, MAILS.get(raw)
         moment = self._microsoft.frame.clock.time() if received is None else received
         item = box.new_item(box.at_path(folder), mail, moment, mail.date or moment)

@@ -1,8 +1,8 @@
 """MIME as Exchange gives it back: not the bytes that came, but a message written anew from what was understood.
 
-What is known of it (experience, switchable by ``graph_reencode``): headers are folded anew and encoded as UTF-8, Received and
-X-MS headers are added, bodies are encoded to base64 or quoted-printable, a mail with HTML alone gets a plain part, parts
-get new boundaries. Signed and encrypted messages stay as they are.
+What is known of it (experience, switchable by ``graph_reencode``): headers are folded anew and encoded as UTF-8,
+Received and X-MS headers are added, bodies are encoded to base64 or quoted-printable, a mail with HTML alone gets a
+plain part, parts get new boundaries. Signed and encrypted messages stay as they are.
 """
 
 from __future__ import annotations
