@@ -17,6 +17,7 @@ from rich.table import Table
 
 from server.demo import flows, stage
 from server.demo.flows import FLOWS, Running, World
+from server.demo.outlook import OUTLOOK_FLOWS
 
 
 def run(*, once: bool, as_json: bool) -> None:
@@ -59,11 +60,11 @@ def _play(console: Console, folder: Path, *, once: bool, as_json: bool) -> dict[
 
 def _run(progress: Progress, running: stage.Stage) -> dict[str, Any]:
     control = running.control()
-    world = World(running.gmail(), running.crm(), control, control.stories())
+    world = World(running.mail(), running.crm(), control, control.stories())
     control.meter_reset()
     under_way: list[Running] = []
     bars = {}
-    for flow in FLOWS:
+    for flow in (*FLOWS, *OUTLOOK_FLOWS):
         bars[flow.name] = progress.add_task(f"  {flow.title}", total=None)
         under_way.append(flow.act(world, flow))
 
@@ -86,7 +87,7 @@ def _calls(meter: dict[str, Any], running: stage.Stage) -> dict[str, Any]:
 
 
 def _show(console: Console, result: dict[str, Any]) -> None:
-    table = Table(title="Dropped on a Gmail label, found in Salesforce", title_justify="left", expand=False)
+    table = Table(title="Dropped in Gmail and Outlook, found in Salesforce", title_justify="left", expand=False)
     for heading in ("mail", "trigger", "people", "CRM records", "ended as", "ms"):
         table.add_column(heading, justify="right" if heading == "ms" else "left", overflow="fold")
     for row in result["flows"]:
@@ -111,7 +112,7 @@ def _show(console: Console, result: dict[str, Any]) -> None:
 
 def _stay(console: Console, running: stage.Stage) -> None:
     console.print("\nStill running, and yours to try (Ctrl-C ends it):")
-    for vendor in ("google", "salesforce"):
+    for vendor in ("google", "microsoft", "salesforce"):
         console.print(f"  {vendor:<11}{running.ready[vendor]['url']}")
     console.print(f"  {'control':<11}{running.ready['control']}\n  {'CA file':<11}{running.ready['ca']}")
     console.print(f"  {'log':<11}{running.folder / 'mailspan.log'}")

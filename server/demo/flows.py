@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from server.demo.vendors import Control, GmailUser, MailRecord, SalesforceUser
+from server.demo.vendors import Control, GmailUser, MailRecord, MailUser, SalesforceUser
 
 DONE = "Processing Complete!"
 MISSING = "Missing Required Matches"
@@ -21,7 +21,7 @@ LOOK = 0.1
 class World:
     """Everybody's mailbox, the CRM, and the stories the seeded mails tell."""
 
-    gmail: Mapping[str, GmailUser]
+    mail: Mapping[str, MailUser]
     crm: SalesforceUser
     control: Control
     stories: Mapping[str, Any]
@@ -29,14 +29,19 @@ class World:
     def story(self, name: str) -> Mapping[str, Any]:
         return dict(self.stories[name])
 
+    def gmail(self, address: str) -> GmailUser:
+        user = self.mail[address]
+        assert isinstance(user, GmailUser)
+        return user
+
 
 @dataclass(slots=True)
 class Running:
-    """A flow under way: which mails (user, Gmail id) must reach their end."""
+    """A flow under way: which mails (user, the mail's id there) must reach their end."""
 
     flow: Flow
     story: Mapping[str, Any]
-    mails: list[tuple[GmailUser, str]]
+    mails: list[tuple[MailUser, str]]
     started: float
     ms: int | None = None
     marks: dict[str, set[str]] = field(default_factory=dict)
@@ -44,7 +49,7 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """`check` looks at the CRM and returns what is wrong, or nothing."""
+    """`check` looks at the CRM and returns what is wrong, or nothing; `home` is where the mail must lie in the end."""
 
     name: str
     title: str
@@ -53,37 +58,36 @@ class Flow:
     act: Callable[[World, Flow], Running]
     check: Callable[[World, Mapping[str, Any], list[MailRecord]], str]
     provider: str = "gmail"
+    trigger: str = "label"
+    home: str = ""
 
 
-def _drop(world: World, flow: Flow) -> Running:
-    """Drag the mail on the label, in every mailbox it lies in."""
+def drop(world: World, flow: Flow) -> Running:
+    """Drag the mail on the drop label, in every mailbox it lies in."""
     story = world.story(flow.story)
-    mails = []
-    for address in story["mailboxes"]:
-        user = world.gmail[address]
-        mail = _find(user, story["message_ids"][0], story["subject"])
-        mails.append((user, mail))
+    mails = [(world.mail[address], _find(world.mail[address], story)) for address in story["mailboxes"]]
     started = time.monotonic()
     for user, mail in mails:
-        user.drop(mail, user.labels()[DROP])
+        user.drop(mail, DROP)
     return Running(flow, story, mails, started)
 
 
-def _find(user: GmailUser, message_id: str, subject: str) -> str:
+def _find(user: MailUser, story: Mapping[str, Any]) -> str:
+    message_id, subject = story["message_ids"][0], story["subject"]
     mail = user.find(message_id) if message_id else None
-    if mail is None:
+    if mail is None and isinstance(user, GmailUser):
         found = user.call("GET", "/messages", q=f'subject:"{subject}"').get("messages", [])
-        if not found:
-            raise RuntimeError(f"{user.address} has no mail {subject!r}")
-        mail = str(found[0]["id"])
+        mail = str(found[0]["id"]) if found else None
+    if mail is None:
+        raise RuntimeError(f"{user.address} has no mail {subject!r}")
     return mail
 
 
 def _drop_conversation(world: World, flow: Flow) -> Running:
     story = world.story(flow.story)
-    user = world.gmail[story["mailbox"]]
-    thread = user.thread_of(_find(user, story["message_ids"][0], story["subject"]))
-    mails = [(user, mail) for mail in user.mails_of(thread)]
+    user = world.gmail(story["mailbox"])
+    thread = user.thread_of(_find(user, story))
+    mails: list[tuple[MailUser, str]] = [(user, mail) for mail in user.mails_of(thread)]
     started = time.monotonic()
     user.drop_thread(thread, user.labels()[DROP])
     return Running(flow, story, mails, started)
@@ -92,7 +96,7 @@ def _drop_conversation(world: World, flow: Flow) -> Running:
 def _arrive(world: World, flow: Flow) -> Running:
     """A filter rule puts the label on before anybody sees the mail."""
     story = world.story(flow.story)
-    user = world.gmail[story["mailbox"]]
+    user = world.gmail(story["mailbox"])
     user.label_arriving(story["subject"], user.labels()[DROP])
     started = time.monotonic()
     world.control.deliver(user.address, story["file"])
@@ -107,7 +111,7 @@ def _arrive(world: World, flow: Flow) -> Running:
 # --- what the CRM must show -----------------------------------------------------------------------------------------
 
 
-def _one_each(world: World, story: Mapping[str, Any], records: list[MailRecord]) -> str:
+def one_each(world: World, story: Mapping[str, Any], records: list[MailRecord]) -> str:
     wanted = len(set(story["message_ids"]))
     if len(records) != wanted:
         return f"{len(records)} e-mail records instead of {wanted}"
@@ -123,16 +127,16 @@ def _created(world: World, story: Mapping[str, Any], records: list[MailRecord]) 
     rows = world.crm.query(f"SELECT Id, AccountId FROM Contact WHERE Id IN ({ids})")  # noqa: S608 - SOQL
     if not all(row["AccountId"] for row in rows):
         return "the new contact has no account"
-    return _one_each(world, story, records)
+    return one_each(world, story, records)
 
 
-def _both_users(world: World, story: Mapping[str, Any], records: list[MailRecord]) -> str:
+def both_users(world: World, story: Mapping[str, Any], records: list[MailRecord]) -> str:
     users = world.crm.users(story["mailboxes"])
     related = {i for r in records for i in r.related}
     absent = [address for address, identifier in users.items() if identifier not in related]
     if len(users) != len(story["mailboxes"]) or absent:
         return f"not related: {', '.join(absent) or 'unknown users'}"
-    return _one_each(world, story, records)
+    return one_each(world, story, records)
 
 
 def _nothing(world: World, story: Mapping[str, Any], records: list[MailRecord]) -> str:
@@ -140,13 +144,13 @@ def _nothing(world: World, story: Mapping[str, Any], records: list[MailRecord]) 
 
 
 FLOWS = (
-    Flow("one_mail", "One mail from a known contact", "one_mail", DONE, _drop, _one_each),
-    Flow("conversation", "A conversation of four", "conversation_of_four", DONE, _drop_conversation, _one_each),
-    Flow("unmatched_sender", "Unknown sender: contact and account created", "unmatched_sender", DONE, _drop, _created),
-    Flow("internal_only", "Internal mail only", "internal_only", MISSING, _drop, _nothing),
-    Flow("two_mailboxes", "One mail, two colleagues", "two_mailboxes", DONE, _drop, _both_users),
-    Flow("arrives_labelled", "Arrives already labelled", "arrives_labelled", DONE, _arrive, _one_each),
-    Flow("parked", "A mail that cannot be filed", "unparseable", FAILED, _drop, _nothing),
+    Flow("one_mail", "One mail from a known contact", "one_mail", DONE, drop, one_each, home="INBOX"),
+    Flow("conversation", "A conversation of four", "conversation_of_four", DONE, _drop_conversation, one_each),
+    Flow("unmatched_sender", "Unknown sender: contact and account created", "unmatched_sender", DONE, drop, _created),
+    Flow("internal_only", "Internal mail only", "internal_only", MISSING, drop, _nothing),
+    Flow("two_mailboxes", "One mail, two colleagues", "two_mailboxes", DONE, drop, both_users),
+    Flow("arrives_labelled", "Arrives already labelled", "arrives_labelled", DONE, _arrive, one_each),
+    Flow("parked", "A mail that cannot be filed", "unparseable", FAILED, drop, _nothing),
 )
 
 
@@ -172,7 +176,7 @@ def wait(running: list[Running], progress: Callable[[Running], None]) -> None:
         time.sleep(LOOK)
 
 
-def _stirred(user: GmailUser, seen: dict[str, str]) -> bool:
+def _stirred(user: MailUser, seen: dict[str, str]) -> bool:
     """Whether the mailbox changed since the last look; a look costs two units, reading the mails twenty each."""
     if not seen[user.address]:
         seen[user.address] = user.now()
@@ -192,6 +196,8 @@ def report(world: World, run: Running) -> dict[str, Any]:
     identifiers = [m for m in run.story["message_ids"] if m]
     records = world.crm.mails(identifiers) if identifiers else []
     wrong = run.flow.check(world, run.story, records)
+    if run.flow.home and not all(run.flow.home in marks for marks in run.marks.values()):
+        wrong = wrong or f"the mail is not back in {run.flow.home}"
     if run.ms is None:
         wrong = wrong or "not finished in time"
     related = sorted({i for r in records for i in r.related})
@@ -208,7 +214,7 @@ def report(world: World, run: Running) -> dict[str, Any]:
         "title": run.flow.title,
         "provider": run.flow.provider,
         "mail": run.story["subject"],
-        "trigger": "label",
+        "trigger": run.flow.trigger,
         "expected": run.flow.expected,
         "state": state,
         "ok": state == run.flow.expected and not wrong,

@@ -16,7 +16,8 @@ from typing import Any
 import yaml
 from cryptography.fernet import Fernet
 
-from server.demo.vendors import Control, GmailUser, SalesforceUser
+from server.demo.outlook import OutlookUser
+from server.demo.vendors import Control, GmailUser, MailUser, SalesforceUser
 from sync.leash import leashed
 
 START_SECONDS = 60.0
@@ -32,12 +33,15 @@ class Stage:
     environ: Mapping[str, str]
     folder: Path
 
-    def gmail(self) -> dict[str, GmailUser]:
-        google = self.ready["google"]
-        return {
-            address: GmailUser(address, google["url"], token, self.ready["ca"])
-            for address, token in google["tokens"].items()
-        }
+    def mail(self) -> dict[str, MailUser]:
+        """Everybody's mailbox, by address."""
+        google, microsoft, ca = self.ready["google"], self.ready["microsoft"], self.ready["ca"]
+        found: dict[str, MailUser] = {}
+        for address, token in google["tokens"].items():
+            found[address] = GmailUser(address, google["url"], token, ca)
+        for address, token in microsoft["tokens"].items():
+            found[address] = OutlookUser(address, microsoft["url"], token, ca)
+        return found
 
     def crm(self) -> SalesforceUser:
         """The CRM as its integration user sees it."""
@@ -103,10 +107,10 @@ def _apply(stage: Stage) -> None:
 
 def wait_for_trees(stage: Stage, label: str) -> None:
     """Until every mailbox has its drop label."""
-    users = list(stage.gmail().values())
+    users = list(stage.mail().values())
     deadline = time.monotonic() + START_SECONDS
     while users and time.monotonic() < deadline:
-        users = [user for user in users if label not in user.labels()]
+        users = [user for user in users if not user.has(label)]
         if users:
             time.sleep(0.1)
     if users:
@@ -125,7 +129,9 @@ def _environ(folder: Path) -> dict[str, str]:
 
 
 def _declaration(ready: Mapping[str, Any]) -> dict[str, Any]:
-    google, salesforce, ca = ready["google"], ready["salesforce"], ready["ca"]
+    google, microsoft, salesforce, ca = ready["google"], ready["microsoft"], ready["salesforce"], ready["ca"]
+    mailboxes = [{"address": address, "policy": "sales"} for address in google["tokens"]]
+    mailboxes += [{"address": address, "policy": "sales in Outlook"} for address in microsoft["tokens"]]
     return {
         "connections": [
             {
@@ -134,6 +140,16 @@ def _declaration(ready: Mapping[str, Any]) -> dict[str, Any]:
                 "service_account": {"file": google["service_account"]},
                 "api_url": google["url"],
                 "token_url": google["token_url"],
+                "ca_file": ca,
+            },
+            {
+                "name": "outlook",
+                "vendor": "microsoft",
+                "tenant": microsoft["tenant"],
+                "client_id": microsoft["client_id"],
+                "certificate": {"file": microsoft["certificate"]},
+                "login_url": microsoft["url"],
+                "graph_url": microsoft["url"],
                 "ca_file": ca,
             },
             {
@@ -146,8 +162,11 @@ def _declaration(ready: Mapping[str, Any]) -> dict[str, Any]:
                 "ca_file": ca,
             },
         ],
-        "policies": [{"name": "sales", "crm_connection": "crm", "mail_connection": "gmail", "options": OPTIONS}],
-        "mailboxes": [{"address": address, "policy": "sales"} for address in google["tokens"]],
+        "policies": [
+            {"name": name, "crm_connection": "crm", "mail_connection": mail, "options": OPTIONS}
+            for name, mail in (("sales", "gmail"), ("sales in Outlook", "outlook"))
+        ],
+        "mailboxes": mailboxes,
     }
 
 

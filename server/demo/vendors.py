@@ -5,14 +5,14 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import requests
 
 TIMEOUT = 20.0
 
 
-class _Api:
+class Api:
     """JSON over HTTPS with a bearer token and the sandbox's CA."""
 
     def __init__(self, url: str, token: str, ca: str) -> None:
@@ -30,7 +30,7 @@ class _Api:
         return answer.json() if answer.content else None
 
 
-class GmailUser(_Api):
+class GmailUser(Api):
     """One person's Gmail."""
 
     def __init__(self, address: str, url: str, token: str, ca: str) -> None:
@@ -40,6 +40,9 @@ class GmailUser(_Api):
     def labels(self) -> dict[str, str]:
         """Name -> id."""
         return {row["name"]: row["id"] for row in self.call("GET", "/labels")["labels"]}
+
+    def has(self, label: str) -> bool:
+        return label in self.labels()
 
     def find(self, message_id: str) -> str | None:
         """The Gmail id of a mail by its Message-ID."""
@@ -54,7 +57,8 @@ class GmailUser(_Api):
 
     def drop(self, mail: str, label: str) -> None:
         """Move a mail to a label, as dragging it there does."""
-        self.call("POST", f"/messages/{mail}/modify", {"addLabelIds": [label], "removeLabelIds": ["INBOX"]})
+        change = {"addLabelIds": [self.labels()[label]], "removeLabelIds": ["INBOX"]}
+        self.call("POST", f"/messages/{mail}/modify", change)
 
     def drop_thread(self, thread: str, label: str) -> None:
         self.call("POST", f"/threads/{thread}/modify", {"addLabelIds": [label], "removeLabelIds": ["INBOX"]})
@@ -79,6 +83,24 @@ class GmailUser(_Api):
         return {names.get(label, label) for label in labels}
 
 
+class MailUser(Protocol):
+    """Somebody's mailbox, whatever the mail system. Labels, folders and categories go by their names."""
+
+    address: str
+
+    def has(self, label: str) -> bool: ...
+
+    def find(self, message_id: str) -> str | None: ...
+
+    def drop(self, mail: str, label: str) -> None: ...
+
+    def now(self) -> str: ...
+
+    def changed(self, since: str) -> tuple[bool, str]: ...
+
+    def marks(self, mail: str) -> set[str]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class MailRecord:
     """An e-mail as Salesforce shows it: its id and who is related to it."""
@@ -87,7 +109,7 @@ class MailRecord:
     related: frozenset[str]
 
 
-class SalesforceUser(_Api):
+class SalesforceUser(Api):
     """Somebody who looks things up in Salesforce."""
 
     def __init__(self, url: str, token: str, ca: str) -> None:
@@ -138,7 +160,7 @@ class SalesforceUser(_Api):
         return out
 
 
-class Control(_Api):
+class Control(Api):
     """The sandbox's own switchboard: mail arrives from outside, and the call meter is read."""
 
     def __init__(self, url: str) -> None:
