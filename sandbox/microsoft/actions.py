@@ -354,3 +354,12 @@ def lose_notifications(microsoft: Microsoft, body: Json) -> Json:
     lost = microsoft.notifier.drop_pending()
     told = microsoft.subscriptions.lifecycle("missed", "", None)["sent"] if body.get("missed") else 0
     return {"lost": lost, "told": told}
+
+
+def _await_notifications(microsoft: Microsoft, body: Json, later: Later) -> Json:
+    """Come back when no notification is due or on its way any more (at most `seconds`, 10)."""
+    later.append(lambda: microsoft.notifier.settle(float(body.get("seconds", 10))))
+    return {}
+
+
+ACTIONS["await_notifications"] = _await_notifications

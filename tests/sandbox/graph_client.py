@@ -179,7 +179,7 @@ class Hook:
     pause: threading.Event | None = None  # waits for it before it answers
     validated: list[str] = field(default_factory=list)
     posts: list[Json] = field(default_factory=list)
-    arrived: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    arrived: threading.Condition = field(default_factory=threading.Condition)
     url: str = ""
 
     @property
@@ -187,11 +187,11 @@ class Hook:
         """All notifications so far."""
         return [item for post in self.posts for item in post["value"]]
 
-    def wait(self, posts: int = 1) -> list[Json]:
-        """Until so many more POSTs have come; all notifications so far."""
-        for _ in range(posts):
-            assert self.arrived.acquire(timeout=10), f"only {len(self.posts)} posts came"
-        return self.items
+    def wait(self, many: int) -> list[Json]:
+        """Until so many notifications have come in all; those."""
+        with self.arrived:
+            assert self.arrived.wait_for(lambda: len(self.items) >= many, 10), f"only {len(self.items)} came"
+            return self.items
 
     def serve(self) -> Iterator[Hook]:
         """Listen until the generator is closed."""
@@ -215,15 +215,15 @@ class Hook:
                     status, kind = hook.validation_status, hook.kind
                     text = token[0] if hook.answer is None else hook.answer
                 else:
-                    hook.posts.append(json.loads(body))
+                    with hook.arrived:
+                        hook.posts.append(json.loads(body))
+                        hook.arrived.notify_all()
                 data = text.encode()
                 self.send_response(status)
                 self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
                 self.wfile.write(data)
-                if not token:
-                    hook.arrived.release()
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         server.daemon_threads = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import random
 import threading
 from collections import deque
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ BACK_OFF = (10.0, 30.0, 60.0, 300.0, 900.0)  # seconds of sandbox time between t
 SLOW_SECONDS = 3.0
 SLOW_SHARE, DROP_SHARE, LEAST = 0.10, 0.15, 10
 PENALTY = 600.0
+SEED = 7
 LOOK_AGAIN = 0.1  # seconds of real time, while something waits for the sandbox's clock
 SETTINGS: tuple[tuple[str, Any, str], ...] = (
     ("graph_notify_delay", 0.0, "seconds of sandbox time until a notification leaves"),
@@ -63,6 +65,7 @@ class Notifier:
         for name, default, text in SETTINGS:
             microsoft.frame.settings.define(name, default, text)
         self._wake = threading.Condition()
+        self._random = random.Random(SEED)  # of its own: ids stay the same whatever the threads do
         self._queue: list[Waiting] = []
         self._endpoints: dict[str, Endpoint] = {}
         self._thread: threading.Thread | None = None
@@ -102,7 +105,7 @@ class Notifier:
         if settings["graph_notify_state"]:
             content["clientState"] = settings["graph_notify_state"]
         copies = 2 if settings["graph_notify_duplicates"] else 1
-        lost = not lifecycle and self._microsoft.frame.random.random() < settings["graph_notify_loss"]
+        lost = not lifecycle and self._random.random() < settings["graph_notify_loss"]
         url = one.lifecycle_url if lifecycle else one.url
         with self._wake:
             if lost:
@@ -114,6 +117,11 @@ class Notifier:
                 self._thread = threading.Thread(target=self._run, name="graph-notifications", daemon=True)
                 self._thread.start()
             self._wake.notify_all()
+
+    def settle(self, seconds: float) -> bool:
+        """Wait until nothing is due or on its way; False when that took too long."""
+        with self._wake:
+            return self._wake.wait_for(lambda: not self._flying and not self._due(), seconds)
 
     # ---- the thread ------------------------------------------------------------------------------
 
@@ -130,20 +138,25 @@ class Notifier:
             self._send(batch)
             with self._wake:
                 self._flying = 0
+                self._wake.notify_all()
+
+    def _due(self) -> list[Waiting]:
+        now = self._microsoft.frame.clock.time()
+        return [w for w in self._queue if w.due <= now and self._endpoint(w.url).delayed_until <= now]
 
     def _take(self) -> list[Waiting]:
         """What is due for one URL, as much as fits into one POST."""
-        now, settings = self._microsoft.frame.clock.time(), self._microsoft.frame.settings
-        due = [w for w in self._queue if w.due <= now and self._endpoint(w.url).delayed_until <= now]
+        due, settings = self._due(), self._microsoft.frame.settings
         if not due:
             return []
         batch = [w for w in due if w.url == due[0].url][: int(settings["graph_notify_most"])]
         for one in batch:
             self._queue.remove(one)
         if settings["graph_notify_shuffle"]:
-            self._microsoft.frame.random.shuffle(batch)
-        if self._endpoint(batch[0].url).dropped_until > now:
+            self._random.shuffle(batch)
+        if self._endpoint(batch[0].url).dropped_until > self._microsoft.frame.clock.time():
             self._counts["lost"] += len(batch)
+            self._wake.notify_all()
             return []
         return batch
 
