@@ -40,15 +40,15 @@ class UserMailbox(Protocol):
         """A new adapter object, as a new process would have."""
 
     def deliver(self, raw: bytes, *, labels: Sequence[str] = (), inbox: bool = True) -> str:
-        """A mail arrives, unread; with `labels` a rule of the user labels it on arrival (in a mail system of folders the
-        first of them). Its id."""
+        """A mail arrives, unread; with `labels` a rule of the user labels it on arrival (of several folders it gets the
+        first). Its id."""
 
     def sent(self, raw: bytes, *, to_self: bool = False) -> str:
         """The user has sent a mail (`to_self`: it lies in the Inbox too). Its id."""
 
     def drop(self, message_id: str, label: str, *, move: bool = True) -> str:
-        """The user drops a mail on a label; `move` takes it out of the Inbox. The id of the message that lies there then:
-        in a mail system of folders that is another one, a copy, without `move`."""
+        """The user drops a mail on a label; `move` takes it out of the Inbox. The id of the message that lies there
+        then: where labels are folders that is another one, a copy, without `move`."""
 
     def undrop(self, message_id: str, label: str) -> None:
         """The user takes a label off again."""
@@ -63,7 +63,8 @@ class UserMailbox(Protocol):
         """The message is gone for good."""
 
     def create_label(self, *path: str, marker: bool = False) -> str:
-        """The user creates a label below the others of the path, of the kind that drops or that `marker`s are. Its id."""
+        """The user creates a label below the others of the path, of the kind that drops are or that `marker`s are. Its
+        id."""
 
     def rename_label(self, label: str, name: str) -> None:
         """As the vendor's own page does it: what lies below follows."""

@@ -7,26 +7,32 @@ life of the process, and one for each token.
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
 import msal
 import requests
+from msal.exceptions import MsalServiceError
 from requests.adapters import HTTPAdapter
 
 from sync.errors import Busy, Denied
+from sync.providers.microsoft import errors
 from sync.providers.microsoft.connection import CONNECT_SECONDS, Connection, Sender
 from sync.providers.microsoft.errors import VENDOR, from_token
 
 AUTHORITY_URL = "https://login.microsoftonline.com"
 GRAPH_URL = "https://graph.microsoft.com"
 MAIL_SCOPES = ("Mail.ReadWrite", "MailboxSettings.ReadWrite")  # of a user's own grant
+CAPABILITIES = ["CP1"]  # claims challenges, for which tokens live a day (providers.md 2.10)
 TIMEOUT = 20.0  # seconds, of connect and of each read
+# What msal raises when there was no answer, one of 5xx, or one that is no JSON.
+TROUBLE = (requests.RequestException, MsalServiceError, ValueError, RuntimeError)
 EARLY = 300.0  # seconds before its end a token is no longer used
 _PUBLIC_LOGINS = ("login.microsoftonline.com", "login.microsoftonline.us", "login.partner.microsoftonline.cn")
 _CLOUDS = ("graph.microsoft.com", "graph.microsoft.us", "dod-graph.microsoft.us", "microsoftgraph.chinacloudapi.cn")
@@ -85,16 +91,17 @@ class Grants:
                 if not refresh_token:
                     return self._own(claims)
                 return self._of_user(address, refresh_token, claims, renewed)
-            except requests.RequestException as error:
+            except TROUBLE as error:
                 detail = f"no answer from the token endpoint: {type(error).__name__}"
                 raise Busy(detail, retry_after=5.0, vendor=VENDOR, operation="token") from None
 
     def forget(self, address: str, refresh_token: str) -> None:
         """The token was refused: the next is a new one."""
+        key = (address, refresh_token)
         with self._lock:
-            if refresh_token:
-                self._users.pop((address, refresh_token), None)
-            elif self._app is not None:
+            if key in self._users:
+                self._users[key] = replace(self._users[key], ends=0.0)
+            elif not refresh_token and self._app is not None:
                 self._app.remove_tokens_for_client()
 
     def sender(self, client: Client) -> Sender:
@@ -112,8 +119,10 @@ class Grants:
             return known.token
         scopes = [f"{self._resource}/{scope}" for scope in MAIL_SCOPES]
         latest = known.refresh_token if known else refresh_token
-        more = {"claims_challenge": claims} if claims else {}
-        answer = _sure(self._msal().acquire_token_by_refresh_token(latest, scopes, **more))
+        asked = {
+            "claims": _capable(claims)
+        }  # msal says what we are capable of in all other grants, but not in this one
+        answer = _sure(self._msal().acquire_token_by_refresh_token(latest, scopes, data=asked))
         newest = str(answer.get("refresh_token") or latest)
         grant = _Grant(str(answer["access_token"]), time.time() + float(answer.get("expires_in", 0)), newest)
         self._users[key] = grant
@@ -132,7 +141,7 @@ class Grants:
                     client_credential=_credential(secrets),
                     authority=f"{secrets.authority_url.rstrip('/')}/{secrets.tenant}",
                     instance_discovery=None if host in _PUBLIC_LOGINS else False,
-                    client_capabilities=["CP1"],
+                    client_capabilities=CAPABILITIES,
                     http_cache=self._found,
                     http_client=_session(secrets),
                 )
@@ -148,15 +157,27 @@ class Client:
     def __init__(self, grants: Grants, address: str, refresh_token: str, renewed: Callable[[str], None] | None) -> None:
         self._grants, self._address = grants, address
         self._refresh_token, self._renewed = refresh_token, renewed
+        self._claims = ""
         self.sender = grants.sender(self)
 
     def token(self, claims: str = "") -> str:
-        """A valid access token. Raises `Denied` or `Busy`."""
-        return self._grants.token(self._address, self._refresh_token, claims, self._renewed)
+        """A valid access token; `claims` as of a challenge. Raises `Denied` or `Busy`."""
+        wanted = errors.plain_claims(claims) or self._claims
+        token = self._grants.token(self._address, self._refresh_token, wanted, self._renewed)
+        self._claims = ""
+        return token
 
-    def forget(self) -> None:
-        """The token was refused."""
+    def forget(self, claims: str = "") -> None:
+        """The token was refused: the next one is new and meets these claims."""
+        self._claims = errors.plain_claims(claims)
         self._grants.forget(self._address, self._refresh_token)
+
+
+def _capable(claims: str) -> str:
+    """The claims to ask for: that we understand challenges, and what a challenge asked for."""
+    wanted: dict[str, Any] = json.loads(claims) if claims else {}
+    token = {"xms_cc": {"values": CAPABILITIES}, **(wanted.get("access_token") or {})}
+    return json.dumps({**wanted, "access_token": token})
 
 
 class _Timeouts(HTTPAdapter):

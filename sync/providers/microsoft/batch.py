@@ -19,6 +19,8 @@ from sync.providers.microsoft.http import Api, Call
 from sync.providers.microsoft.quota import BATCH_BYTES, BATCH_PARTS
 
 Answer = Any  # a part's JSON, its bytes for a raw one, or the RemoteError it was refused with
+Reply = Mapping[str, Any]  # a part's answer as the batch has it
+REFUSED = 401  # the token
 UNDONE = 424  # a part whose predecessor failed
 
 
@@ -110,8 +112,21 @@ def _at_once(refusal: errors.Refusal, call: Call) -> bool:
     return (call.repeatable or refusal.limited) and not refusal.wait
 
 
-def _send(api: Api, calls: Sequence[Call], *, ordered: bool = False) -> list[Mapping[str, Any]]:
-    """The replies in the calls' order, with status, headers and body."""
+def _send(api: Api, calls: Sequence[Call], *, ordered: bool = False) -> list[Reply]:
+    """The replies in the calls' order, with status, headers and body. Parts that refuse the token, and what was not
+    done because of them, are sent once more with a new one."""
+    replies = _post(api, calls, ordered)
+    refused = [number for number, reply in enumerate(replies) if _status(reply) == REFUSED]
+    if not refused:
+        return replies
+    api.renew(errors.challenge(replies[refused[0]].get("headers") or {}))
+    again = [number for number, reply in enumerate(replies) if _status(reply) in (REFUSED, UNDONE)]
+    for number, reply in zip(again, _post(api, [calls[number] for number in again], ordered), strict=True):
+        replies[number] = reply
+    return replies
+
+
+def _post(api: Api, calls: Sequence[Call], ordered: bool) -> list[Reply]:
     parts = [_part(number, call) for number, call in enumerate(calls)]
     if ordered:
         for number, part in enumerate(parts[1:]):
@@ -126,6 +141,10 @@ def _send(api: Api, calls: Sequence[Call], *, ordered: bool = False) -> list[Map
     return [found.get(str(number), missing) for number in range(len(calls))]
 
 
+def _status(reply: Reply) -> int:
+    return int(reply.get("status") or 504)
+
+
 def _part(number: int, call: Call) -> dict[str, Any]:
     part: dict[str, Any] = {"id": str(number), "method": call.verb, "url": call.path, "headers": dict(call.headers)}
     if call.body is not None:
@@ -134,12 +153,12 @@ def _part(number: int, call: Call) -> dict[str, Any]:
     return part
 
 
-def _refusal(reply: Mapping[str, Any]) -> errors.Refusal | None:
-    status = int(reply.get("status") or 504)
+def _refusal(reply: Reply) -> errors.Refusal | None:
+    status = _status(reply)
     return errors.read(status, reply.get("headers") or {}, reply.get("body")) if status >= 400 else None
 
 
-def _error(api: Api, call: Call, reply: Mapping[str, Any]) -> Answer:
+def _error(api: Api, call: Call, reply: Reply) -> Answer:
     """What the caller gets of one reply."""
     refusal = _refusal(reply)
     if refusal is not None and refusal.status == UNDONE:

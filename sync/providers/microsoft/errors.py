@@ -15,6 +15,7 @@ The texts of Microsoft may name people and folders: only the codes reach a `deta
 
 from __future__ import annotations
 
+import base64
 import email.utils
 import json
 import re
@@ -57,6 +58,7 @@ TOKEN_ADVICE: Mapping[int, str] = {  # AADSTS numbers
     7000222: "the client secret has ended: make a new one",
 }
 GRANT = frozenset({"invalid_grant", "interaction_required"})
+_CLAIMS = re.compile(r'claims="([^"]+)"')
 _CODE = re.compile(r"[A-Za-z][A-Za-z_.-]{1,80}")
 
 
@@ -114,6 +116,27 @@ def _wait(headers: list[str]) -> float | None:
             return None
     aware = until if until.tzinfo else until.replace(tzinfo=UTC)
     return min(max(aware.timestamp() - time.time(), 0.0), LONGEST_WAIT)
+
+
+def challenge(headers: Mapping[str, str]) -> str:
+    """The claims that a refused token lacks, as the answer's header has them; "" when it asks for none."""
+    found = (_CLAIMS.search(value) for name, value in headers.items() if name.lower() == "www-authenticate")
+    return next((match[1] for match in found if match), "")
+
+
+def plain_claims(claims: str) -> str:
+    """The JSON of claims, which headers hold in base64; "" for what is neither."""
+    for text in (claims, _decoded(claims)):
+        if isinstance(parsed(text.encode()), dict):
+            return text
+    return ""
+
+
+def _decoded(text: str) -> str:
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4)).decode()
+    except ValueError:  # also of letters that are none of base64, and of bytes that are no text
+        return ""
 
 
 def to_error(refusal: Refusal, operation: str, *, hint: float, repeatable: bool = True) -> RemoteError:

@@ -39,8 +39,8 @@ class Client(Protocol):
     @property
     def sender(self) -> Sends: ...
 
-    def forget(self) -> None:
-        """The token was refused: the next request needs a new one."""
+    def forget(self, claims: str = "") -> None:
+        """The token was refused: the next request needs a new one, which meets the claims of a challenge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +130,10 @@ class Api:
             raise Busy(
                 detail, retry_after=self.hint(), unknown=not call.repeatable, vendor=errors.VENDOR, operation=method
             ) from error
+
+    def renew(self, claims: str) -> None:
+        """Parts of a batch refused the token that the whole was let in with."""
+        self._client.forget(claims)
 
     def refused(self, refusal: errors.Refusal, method: str, repeatable: bool = True) -> RemoteError:
         """Our error for a refusal; tells the meter when it is about rate."""

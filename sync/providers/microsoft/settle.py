@@ -1,4 +1,5 @@
-"""Writing marks: categories are replaced whole, under the etag that was read (providers.md 2.3); a moved mail goes home.
+"""Writing marks: categories are replaced whole, under the etag that was read, and a moved mail goes home
+(providers.md 2.2, 2.3).
 
 | the mail | what is done |
 |---|---|
