@@ -43,7 +43,9 @@ SETTINGS: tuple[tuple[str, Any, str], ...] = (
     ("entra_admin_consent", True, "whether the administrator has consented to the delegated permissions"),
     ("entra_consented_scopes", sorted(DELEGATED), "delegated permissions of that consent"),
     ("entra_refresh_once", False, "whether a refresh token is good for one use"),
-    ("graph_app_mailboxes", [], "addresses that app-only tokens may reach (RBAC for Applications); empty: all"),
+    ("graph_app_mailboxes", [], "addresses that app-only tokens may reach (application access policy); empty: all"),
+    ("graph_rbac_mailboxes", [], "addresses in the scope of the app's RBAC roles, beside what Entra grants"),
+    ("graph_rbac_roles", USUAL_ROLES, "application permissions within that scope"),
     ("graph_if_match", True, "whether If-Match is honoured for messages"),
     ("graph_delete_to", "recoverableitemsdeletions", "folder that DELETE moves a message to; empty: it is gone"),
     ("graph_conversations", "topic", "what makes a conversation: topic, or references (and the same topic)"),
@@ -201,7 +203,16 @@ class Microsoft:
     def in_scope(self, account: Account) -> bool:
         """Whether app-only tokens may reach the mailbox (`providers.md EN-6`)."""
         scope = self.frame.settings["graph_app_mailboxes"]
-        return not scope or any(account.owns(str(address)) for address in scope)
+        return account.app_allowed and (not scope or any(account.owns(str(address)) for address in scope))
+
+    def rights(self, grant: Grant, account: Account | None) -> frozenset[str]:
+        """Of a grant for a mailbox: the token's, and what RBAC for Applications adds to an app's (`2.10`)."""
+        if grant.user or account is None:
+            return grant.rights
+        settings = self.frame.settings
+        if not any(account.owns(str(address)) for address in settings["graph_rbac_mailboxes"]):
+            return grant.rights
+        return grant.rights | (frozenset(settings["graph_rbac_roles"]) - {"User.Read.All"})
 
     def receive(self, address: str, raw: bytes) -> bool:
         """A mail from another vendor of the sandbox; False when the address is not ours."""

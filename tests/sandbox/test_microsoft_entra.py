@@ -297,7 +297,7 @@ def test_en_6_a_token_is_bound_to_its_user_and_scopes(graph: Graph) -> None:
     assert mine.call("GET", "//users").code == "Authorization_RequestDenied"
 
 
-def test_en_6_rbac_for_applications(graph: Graph) -> None:
+def test_en_6_an_access_policy_restricts_an_app(graph: Graph) -> None:
     app = app_only(graph.sandbox)
     graph.nonsense()
     assert app.call("GET", "//me").code == "BadRequest"
@@ -309,6 +309,20 @@ def test_en_6_rbac_for_applications(graph: Graph) -> None:
     fresh = app_only(graph.sandbox)
     assert fresh.call("GET", "/messages").status == 200
     assert fresh.call("POST", "/messages", {"subject": "x"}).code == "ErrorAccessDenied"
+
+
+def test_en_6_rbac_for_applications_adds_to_what_entra_grants(graph: Graph) -> None:
+    graph.sandbox.settings(graph_rbac_mailboxes=[PRIYA])
+    graph.nonsense()
+    assert app_only(graph.sandbox).call("GET", "/messages").status == 200  # the tenant-wide consent still stands
+    graph.sandbox.settings(entra_app_roles=[])
+    app = app_only(graph.sandbox)
+    assert "roles" not in jwt.decode(app.token, options={"verify_signature": False})
+    assert (app.call("GET", "/messages").status, app.call("GET", "/messages").code) == (403, "ErrorAccessDenied")
+    app.user = PRIYA
+    assert app.call("POST", "/messages", {"subject": "x"}).status == 201
+    assert app.call("GET", "").code == "Authorization_RequestDenied"  # not a mailbox's right
+    assert app.batch({"id": "1", "method": "GET", "url": f"/users/{ERIK}/messages"})["1"]["status"] == 403
 
 
 def test_en_6_tokens_expire_and_are_withdrawn(graph: Graph) -> None:

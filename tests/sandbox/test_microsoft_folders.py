@@ -137,5 +137,7 @@ def test_a_mailbox_without_licence(graph: Graph) -> None:
 
 def test_sim_9_pages_can_be_tiny(graph: Graph) -> None:
     whole = names(graph.all("/mailFolders"))
+    graph.act("create_category", name="Second")
     graph.sandbox.settings(page_size=1)
     assert names(graph.all("/mailFolders")) == whole
+    assert names(graph.all("/outlook/masterCategories")) == {"Key customer", "Second"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -32,12 +33,14 @@ class Clients:
     def __init__(self, microsoft: Microsoft) -> None:
         self._microsoft = microsoft
         self._pair: KeyPair | None = None
+        self._lock = threading.Lock()
 
     def certificate(self) -> KeyPair:
         """The one that is registered; made when first asked for."""
-        if self._pair is None:
-            self._pair = KeyPair.make("Mailspan sandbox client")
-        return self._pair
+        with self._lock:
+            if self._pair is None:
+                self._pair = KeyPair.make("Mailspan sandbox client")
+            return self._pair
 
     def known(self, form: dict[str, str]) -> str:
         """The client id, checked to be registered in the tenant."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,15 +73,17 @@ class SigningKeys:
 
     def __init__(self) -> None:
         self._pairs: list[KeyPair] = []
+        self._lock = threading.Lock()
 
     def _kid(self, pair: KeyPair) -> str:
         return b64(pair.thumbprint())
 
     def current(self) -> KeyPair:
         """The one that signs now; made when first asked for."""
-        if not self._pairs:
-            self.rotate()
-        return self._pairs[-1]
+        with self._lock:
+            if not self._pairs:
+                self.rotate()
+            return self._pairs[-1]
 
     def rotate(self) -> str:
         """Sign with a new key from now on; its kid."""

@@ -23,10 +23,16 @@ Json = dict[str, Any]
 ROOT = "/v1.0"
 # Graph has them, the published slice of its metadata does not: recorded under another name
 OUTSIDE = {"translateExchangeIds", "messages.permanentDelete", "messages.count", "mailFolders.permanentDelete"}
-ELSEWHERE = {
-    "calendar", "calendars", "calendargroups", "calendarview", "events", "contacts", "contactfolders", "todo",
-    "onenote", "drive", "planner", "extensions",
-}  # fmt: skip
+# Parts of Graph that the sandbox does not have
+ELSEWHERE = frozenset(
+    "calendar calendars calendargroups calendarview events contacts contactfolders todo onenote drive planner photo "
+    "extensions messagerules multivalueextendedproperties singlevalueextendedproperties inferenceclassification "
+    "getmailtips findmeetingtimes getschedule memberof manager joinedteams presence".split()
+)
+ROOTS = frozenset(
+    "groups organization domains applications serviceprincipals admin search communications teams sites drives "
+    "directoryobjects devices security reports".split()
+)
 
 
 class GraphApp:
@@ -87,10 +93,10 @@ class GraphApp:
     @staticmethod
     def _check_known(request: Request) -> None:
         """501 for the parts of Graph that the sandbox does not have."""
-        parts = request.path.lower().split("/")
-        area = "".join(parts[3:4] if parts[2:3] == ["me"] else parts[4:5] if parts[2:3] == ["users"] else ())
-        if area in ELSEWHERE:
-            raise unimplemented(f"{area} yet")
+        parts = request.path.lower().split("/")[2:]
+        found = [part for part in parts[1:] if part.partition("(")[0] in ELSEWHERE]
+        if found or parts[0] in ROOTS:
+            raise unimplemented(found[0] if found else parts[0])
 
     # ---- who and what ------------------------------------------------------------------------
 
@@ -143,7 +149,7 @@ class GraphApp:
             if call.account is None:
                 raise _no_user(user, directory)
         call.account = call.account or None
-        if operation.rights and not call.grant.rights.intersection(operation.rights):
+        if operation.rights and not self._microsoft.rights(call.grant, call.account).intersection(operation.rights):
             own = directory and call.account and call.account.id == call.grant.user and "User.Read" in call.grant.rights
             if not own:
                 raise _denied(directory)
@@ -155,7 +161,7 @@ class GraphApp:
         if call.grant.user:
             if call.grant.user != account.id:
                 raise _denied(False)
-        elif not account.app_allowed or not self._microsoft.in_scope(account):
+        elif not self._microsoft.in_scope(account):
             raise _denied(False)
         if not account.licensed:
             raise GraphError(404, "MailboxNotEnabledForRESTAPI", "The mailbox is either inactive, soft-deleted, or is "

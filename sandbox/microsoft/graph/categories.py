@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sandbox.microsoft.errors import bad_request, not_found
-from sandbox.microsoft.graph import shape
+from sandbox.microsoft.graph import paging, shape
 from sandbox.microsoft.graph.call import ONE, READ_SETTINGS, WRITE_SETTINGS, Call, Reply, operation
 from sandbox.microsoft.graph.query import Query, read
 from sandbox.microsoft.graph.types import read_body
@@ -37,9 +37,9 @@ def _entry(call: Call) -> Json:
 def list_categories(call: Call) -> Reply:
     """The whole list."""
     query = _query(call, {"$select", "$top", "$skip", "$count", "$format"})
-    found = list(call.box.categories.values())[query.skip :]
-    found = found if query.top is None else found[: query.top]
-    return Reply(content=shape.collection(call, "outlook/masterCategories", [_shown(e, query) for e in found]))
+    page, following = paging.cut(call, query, list(call.box.categories.values()), usual=1000)
+    shown = [_shown(entry, query) for entry in page]
+    return Reply(content=shape.collection(call, "outlook/masterCategories", shown, following=following))
 
 
 @operation("masterCategories.get", f"GET {BASE}/{{category}}", rights=READ_SETTINGS)

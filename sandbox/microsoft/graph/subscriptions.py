@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox.microsoft.directory import TENANT, Account
 from sandbox.microsoft.errors import GraphError, bad_request, unimplemented
-from sandbox.microsoft.graph import shape
+from sandbox.microsoft.graph import paging, shape
 from sandbox.microsoft.graph.call import READ_MAIL, Call, Reply, operation
 from sandbox.microsoft.graph.handshake import allowed_url, validate
+from sandbox.microsoft.graph.query import read
 from sandbox.microsoft.graph.types import read_body, show_date
 
 if TYPE_CHECKING:
@@ -200,9 +201,8 @@ def _resource(call: Call, text: str) -> tuple[Account, str]:
     account = call.microsoft.directory.principal(key) if key else None
     if account is None:
         raise bad_request("The user of the resource was not found.", "ExtensionError")
-    if call.grant.user not in ("", account.id) or (
-        not call.grant.user and not (account.app_allowed and call.microsoft.in_scope(account))
-    ):
+    reached = call.grant.user == account.id if call.grant.user else call.microsoft.in_scope(account)
+    if not reached or not call.microsoft.rights(call.grant, account).intersection(READ_MAIL):
         raise GraphError(
             403,
             "ExtensionError",
@@ -243,7 +243,7 @@ def _new(call: Call, body: Json) -> Subscription:
     )
 
 
-@operation("subscriptions.create", "POST /subscriptions", rights=READ_MAIL, unlocked=True)
+@operation("subscriptions.create", "POST /subscriptions", unlocked=True)
 def create(call: Call) -> Reply:
     """Both URLs are called while the request is pending, without any lock (`SU-1`)."""
     subscriptions = call.microsoft.subscriptions
@@ -263,14 +263,15 @@ def _context(call: Call, tail: str = "") -> str:
     return f"{call.microsoft.frame.url('microsoft')}/v1.0/$metadata#subscriptions{tail}"
 
 
-@operation("subscriptions.list", "GET /subscriptions", rights=READ_MAIL)
+@operation("subscriptions.list", "GET /subscriptions")
 def list_all(call: Call) -> Reply:
     """Of the calling app."""
-    found = call.microsoft.subscriptions.of(call.grant.app)
-    return Reply(content=shape.collection(call, "subscriptions", [s.shown() for s in found]))
+    query = read(call.options, "subscription", {"$top", "$skip"}, getattr)
+    page, following = paging.cut(call, query, call.microsoft.subscriptions.of(call.grant.app), usual=100)
+    return Reply(content=shape.collection(call, "subscriptions", [s.shown() for s in page], following=following))
 
 
-@operation("subscriptions.get", "GET /subscriptions/{subscription}", rights=READ_MAIL)
+@operation("subscriptions.get", "GET /subscriptions/{subscription}")
 def get(call: Call) -> Reply:
     """One."""
     return Reply(
@@ -278,7 +279,7 @@ def get(call: Call) -> Reply:
     )
 
 
-@operation("subscriptions.update", "PATCH /subscriptions/{subscription}", rights=READ_MAIL, unlocked=True)
+@operation("subscriptions.update", "PATCH /subscriptions/{subscription}", unlocked=True)
 def update(call: Call) -> Reply:
     """Renewal; it reauthorises as well. Another notificationUrl is validated first."""
     subscriptions = call.microsoft.subscriptions
@@ -297,14 +298,14 @@ def update(call: Call) -> Reply:
         return Reply(content={"@odata.context": _context(call, "/$entity"), **found.shown()})
 
 
-@operation("subscriptions.delete", "DELETE /subscriptions/{subscription}", rights=READ_MAIL)
+@operation("subscriptions.delete", "DELETE /subscriptions/{subscription}")
 def delete(call: Call) -> Reply:
     """It ends."""
     call.microsoft.subscriptions.remove(call.microsoft.subscriptions.get(call).id)
     return Reply(204)
 
 
-@operation("subscriptions.reauthorize", "POST /subscriptions/{subscription}/reauthorize", rights=READ_MAIL)
+@operation("subscriptions.reauthorize", "POST /subscriptions/{subscription}/reauthorize")
 def reauthorize(call: Call) -> Reply:
     """The answer to a reauthorizationRequired event."""
     call.microsoft.subscriptions.get(call)
