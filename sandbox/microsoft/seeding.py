@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sandbox.microsoft.directory import Account
-from sandbox.microsoft.graph.mailbox import Folder, Mailbox
+from sandbox.microsoft.graph.items import Folder
+from sandbox.microsoft.graph.mailbox import Mailbox
 from sandbox.microsoft.mail.kind import kind_of
 from sandbox.microsoft.mail.mime import MAILS, Mail, crlf
 

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-import sandbox.microsoft.graph.operations  # noqa: F401  (registers them)
-from sandbox.microsoft.actions import ACTIONS
+import sandbox.microsoft.actions
+import sandbox.microsoft.administration
+import sandbox.microsoft.graph.operations  # noqa: F401  (they register themselves)
+from sandbox.microsoft.acting import ACTIONS
 from sandbox.microsoft.app import App
 from sandbox.microsoft.directory import CLIENT_ID, CLIENT_SECRET, TENANT, Account, Directory
 from sandbox.microsoft.entra.clients import Clients
@@ -21,7 +23,8 @@ from sandbox.microsoft.entra.scopes import DELEGATED, USUAL_ROLES
 from sandbox.microsoft.errors import GraphError, usual_body
 from sandbox.microsoft.graph.batch import PARALLEL, read_parts
 from sandbox.microsoft.graph.delta import Deltas
-from sandbox.microsoft.graph.mailbox import Folder, Item, Mailbox
+from sandbox.microsoft.graph.items import Folder, Item
+from sandbox.microsoft.graph.mailbox import Mailbox
 from sandbox.microsoft.graph.notify import Notifier
 from sandbox.microsoft.graph.subscriptions import Subscriptions
 from sandbox.microsoft.graph.throttle import Throttle
@@ -111,7 +114,7 @@ class Microsoft:
         }
 
     def act(self, action: str, body: Json) -> Json:
-        """See `sandbox.microsoft.actions`."""
+        """See `sandbox.microsoft.actions` and `administration`."""
         if action not in ACTIONS:
             raise LookupError(f"no action {action!r}; there are {', '.join(sorted(ACTIONS))}")
         later: list[Any] = []

@@ -7,7 +7,7 @@ from typing import Any
 from sandbox.microsoft.errors import GraphError, bad_request, not_found, unimplemented
 from sandbox.microsoft.graph import paging, reading, shape
 from sandbox.microsoft.graph.call import LIST, ONE, READ_MAIL, WRITE_MAIL, Call, Reply, operation
-from sandbox.microsoft.graph.mailbox import Item
+from sandbox.microsoft.graph.items import Item
 from sandbox.microsoft.graph.query import Query, read
 from sandbox.microsoft.graph.types import read_body
 from sandbox.microsoft.mail.mime import File

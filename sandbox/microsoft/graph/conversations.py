@@ -9,7 +9,7 @@ from sandbox.microsoft.mail.mime import normal_subject
 
 if TYPE_CHECKING:
     from sandbox.microsoft.graph.ids import Ids
-    from sandbox.microsoft.graph.mailbox import Item
+    from sandbox.microsoft.graph.items import Item
 
 FILETIME_EPOCH = 11_644_473_600
 

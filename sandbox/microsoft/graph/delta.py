@@ -12,7 +12,8 @@ from sandbox.microsoft.graph.query import Query, read
 from sandbox.microsoft.graph.query import split_options as split
 
 if TYPE_CHECKING:
-    from sandbox.microsoft.graph.mailbox import Folder, Mailbox
+    from sandbox.microsoft.graph.items import Folder
+    from sandbox.microsoft.graph.mailbox import Mailbox
     from sandbox.microsoft.vendor import Microsoft
 
 Json = dict[str, Any]

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox.microsoft.errors import GraphError, bad_request
 from sandbox.microsoft.graph import reading
-from sandbox.microsoft.graph.types import read_date, show_date
+from sandbox.microsoft.graph.values import read_date, show_date
 from sandbox.microsoft.mail.mime import normal_subject
 
 if TYPE_CHECKING:
-    from sandbox.microsoft.graph.mailbox import Folder, Item
+    from sandbox.microsoft.graph.items import Folder, Item
 
 Json = dict[str, Any]
 KINDS = "ApplicationTime Binary Boolean CLSID Currency Double Error Float Guid Integer Long Null Object Short String"

@@ -9,7 +9,8 @@ from typing import Any
 
 from sandbox.microsoft.errors import GraphError, bad_request, no_property
 from sandbox.microsoft.graph import extended
-from sandbox.microsoft.graph.types import TYPES, read_date
+from sandbox.microsoft.graph.types import TYPES
+from sandbox.microsoft.graph.values import read_date
 
 Predicate = Callable[[Any], bool]
 Getter = Callable[[Any, str], Any]  # object, name of a property

@@ -7,7 +7,7 @@ from typing import Any
 from sandbox.microsoft.errors import bad_request
 from sandbox.microsoft.graph import extended, paging, shape
 from sandbox.microsoft.graph.call import LIST, ONE, READ_MAIL, WRITE_MAIL, Call, Reply, operation
-from sandbox.microsoft.graph.mailbox import Folder
+from sandbox.microsoft.graph.items import Folder
 from sandbox.microsoft.graph.query import Query, read
 from sandbox.microsoft.graph.types import read_body
 

@@ -10,7 +10,8 @@ from sandbox.microsoft.errors import GraphError, bad_request, not_found, stale
 from sandbox.microsoft.graph import attachments, extended, paging, reading, shape
 from sandbox.microsoft.graph.call import LIST, ONE, READ_MAIL, WRITE_MAIL, Call, Reply, operation
 from sandbox.microsoft.graph.folders import destination
-from sandbox.microsoft.graph.mailbox import RECOVERABLE, Folder, Item
+from sandbox.microsoft.graph.items import Folder, Item
+from sandbox.microsoft.graph.mailbox import RECOVERABLE
 from sandbox.microsoft.graph.query import Query, read
 from sandbox.microsoft.graph.types import MESSAGE, read_body
 from sandbox.microsoft.mail.kind import kind_of

@@ -6,8 +6,8 @@ import base64
 from collections.abc import Callable
 from typing import Any
 
-from sandbox.microsoft.graph.mailbox import Item
-from sandbox.microsoft.graph.types import show_date
+from sandbox.microsoft.graph.items import Item
+from sandbox.microsoft.graph.values import show_date
 from sandbox.microsoft.mail.mime import PREVIEW, File, Mail, html_to_text, text_to_html
 
 Json = dict[str, Any]

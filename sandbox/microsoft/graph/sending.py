@@ -7,10 +7,11 @@ from typing import Any
 from sandbox.microsoft.errors import bad_request
 from sandbox.microsoft.graph import reading, shape
 from sandbox.microsoft.graph.call import SEND_MAIL, WRITE_MAIL, Call, Reply, operation
-from sandbox.microsoft.graph.mailbox import Item
+from sandbox.microsoft.graph.items import Item
 from sandbox.microsoft.graph.messages import draft, fill, item_of, mime_draft, routes
 from sandbox.microsoft.graph.messages import is_mime as mime_given
-from sandbox.microsoft.graph.types import READERS, read_body
+from sandbox.microsoft.graph.types import read_body
+from sandbox.microsoft.graph.values import READERS
 from sandbox.microsoft.mail.compose import compose
 
 Json = dict[str, Any]

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 from sandbox.microsoft.graph import extended, reading
 from sandbox.microsoft.graph.ids import FOLDER
 from sandbox.microsoft.graph.query import Query
-from sandbox.microsoft.graph.types import EVENT_MESSAGE, MESSAGE, show_date
+from sandbox.microsoft.graph.types import EVENT_MESSAGE, MESSAGE
+from sandbox.microsoft.graph.values import show_date
 from sandbox.microsoft.mail.exchange import headers_of, reencoded
 from sandbox.microsoft.mail.mime import MAILS, File
 
 if TYPE_CHECKING:
     from sandbox.microsoft.graph.call import Call
-    from sandbox.microsoft.graph.mailbox import Folder, Item
+    from sandbox.microsoft.graph.items import Folder, Item
 
 Json = dict[str, Any]
 USUAL = tuple(name for name, row in MESSAGE.items() if "o" not in row.flags)

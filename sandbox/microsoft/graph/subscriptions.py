@@ -13,10 +13,12 @@ from sandbox.microsoft.graph import paging, shape
 from sandbox.microsoft.graph.call import READ_MAIL, Call, Reply, operation
 from sandbox.microsoft.graph.handshake import allowed_url, validate
 from sandbox.microsoft.graph.query import read
-from sandbox.microsoft.graph.types import read_body, show_date
+from sandbox.microsoft.graph.types import read_body
+from sandbox.microsoft.graph.values import show_date
 
 if TYPE_CHECKING:
-    from sandbox.microsoft.graph.mailbox import Folder, Item, Mailbox
+    from sandbox.microsoft.graph.items import Folder, Item
+    from sandbox.microsoft.graph.mailbox import Mailbox
     from sandbox.microsoft.vendor import Microsoft
 
 Json = dict[str, Any]

@@ -6,7 +6,7 @@ from email.utils import formatdate
 from typing import Any
 
 from sandbox.microsoft.graph import reading
-from sandbox.microsoft.graph.mailbox import Item
+from sandbox.microsoft.graph.items import Item
 from sandbox.microsoft.mail.exchange import address_text, assembled, encoded_text, head_bytes
 
 Json = dict[str, Any]

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from sandbox.microsoft.directory import Account
-    from sandbox.microsoft.graph.mailbox import Item
+    from sandbox.microsoft.graph.items import Item
     from sandbox.microsoft.vendor import Microsoft
 
 Json = dict[str, Any]
