@@ -7,7 +7,6 @@ import multiprocessing
 import ssl
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +17,6 @@ from sync.providers.microsoft.auth import Grants, Secrets
 from sync.providers.microsoft.mail import Outlook
 from tests.contracts.mail_world import CountingMeter
 from tests.contracts.outlook_world import OutlookMailbox, OutlookWorld
-from tests.sandboxed import Sandbox
-
-
-@pytest.fixture
-def world(bare_sandbox: Sandbox) -> Iterator[OutlookWorld]:
-    world = OutlookWorld(bare_sandbox)
-    yield world
-    world.close()
-
-
-@pytest.fixture
-def box(world: OutlookWorld) -> OutlookMailbox:
-    return world.mailbox()
 
 
 def look(grants: Grants, box: OutlookMailbox, **how: Any) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,7 +12,6 @@ from sync.model import LabelTree, Node, Target
 from sync.providers.microsoft import changes
 from tests.contracts.mail_world import mail
 from tests.contracts.outlook_world import OutlookMailbox, OutlookWorld
-from tests.sandboxed import Sandbox
 
 TREE = LabelTree(
     (
@@ -22,18 +20,6 @@ TREE = LabelTree(
         Node("trigger", "Track in CRM", role="trigger", target=Target("archive")),
     )
 )
-
-
-@pytest.fixture
-def world(bare_sandbox: Sandbox) -> Iterator[OutlookWorld]:
-    world = OutlookWorld(bare_sandbox)
-    yield world
-    world.close()
-
-
-@pytest.fixture
-def box(world: OutlookWorld) -> OutlookMailbox:
-    return world.mailbox()
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ import pytest
 from sync.model import LabelTree, Mark, Node, Target
 from tests.contracts.mail_world import CountingMeter, mail
 from tests.contracts.outlook_world import OutlookMailbox, OutlookWorld
-from tests.sandboxed import Sandbox
 
 TREE = LabelTree(
     (
@@ -21,13 +20,6 @@ TREE = LabelTree(
         Node("marker.done", "Processing Complete!", role="marker"),
     )
 )
-
-
-@pytest.fixture
-def world(bare_sandbox: Sandbox) -> Iterator[OutlookWorld]:
-    world = OutlookWorld(bare_sandbox)
-    yield world
-    world.close()
 
 
 @dataclass
