@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox.graph_client import ERIK, PRIYA, Graph, app_only, eml
+from tests.sandbox.graph_client import ANNA, ERIK, PRIYA, Graph, app_only, eml
 
 JSON = {"Content-Type": "application/json"}
 FOLDER = f"/users/{ERIK}/mailFolders/inbox?$select=displayName"
@@ -188,3 +188,50 @@ def test_sim_5_calls_are_counted_by_mailbox_and_method(graph: Graph) -> None:
         "messages.list": 1,
         "mailFolders.get": 2,
     }
+
+
+def test_many_clients_at_once_lose_nothing(graph: Graph) -> None:
+    graph.sandbox.settings(graph_concurrency=0)
+    made = graph.post("/mailFolders/inbox/childFolders", {"displayName": "Target"})["id"]
+    told = [graph.deliver(eml(ident=str(n)))["immutableId"] for n in range(24)]
+
+    def work(idents: list[str]) -> list[int]:
+        client = Graph(graph.sandbox)
+        found = []
+        for ident in idents:
+            found.append(client.call("PATCH", f"/messages/{ident}", {"categories": ["A"]}).status)
+            found.append(client.call("POST", f"/messages/{ident}/move", {"destinationId": made}).status)
+            found.append(client.call("GET", "/mailFolders/inbox/messages/delta?$select=id").status)
+        client.close()
+        return found
+
+    with ThreadPoolExecutor(8) as pool:
+        statuses = [s for found in pool.map(work, [told[n::8] for n in range(8)]) for s in found]
+    assert set(statuses) == {200, 201}
+    assert graph.get("/mailFolders/inbox")["totalItemCount"] == 0
+    found = graph.all(f"/mailFolders/{made}/messages?$select=categories")
+    assert [m["categories"] for m in found] == [["A"]] * 24
+
+
+def test_mail_in_both_directions_never_locks(graph: Graph) -> None:
+    from tests.sandbox.gmail_client import Gmail, b64
+
+    def outlook() -> None:
+        client = Graph(graph.sandbox)
+        for number in range(10):
+            message = {"subject": f"Out {number}", "toRecipients": [{"emailAddress": {"address": ANNA}}]}
+            client.post("/sendMail", {"message": message})
+        client.close()
+
+    def gmail() -> None:
+        client = Gmail(graph.sandbox, ANNA)
+        for number in range(10):
+            raw = eml(f"In {number}", ident=f"in{number}", To=ERIK, From=ANNA)
+            client.messages.send(userId="me", body={"raw": b64(raw)}).execute()
+        client.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(outlook), pool.submit(gmail)]:
+            done.result(30)
+    assert graph.get("/mailFolders/inbox")["totalItemCount"] == 10
+    assert len(graph.sandbox.state("google")["mailboxes"][ANNA]["messages"]) == 20  # her own copies too
