@@ -97,6 +97,13 @@ def test_en_2_client_credentials_by_secret(graph: Graph) -> None:
     assert Graph(graph.sandbox, PRIYA, token["access_token"]).get("/mailFolders/inbox")["displayName"] == "Inbox"
 
 
+def test_en_2_the_secret_may_come_as_basic_authentication(graph: Graph) -> None:
+    known, data = ready(graph.sandbox), {"grant_type": "client_credentials", "scope": DEFAULT[0]}
+    url = known["authority"] + "/oauth2/v2.0/token"
+    for secret_, status in ((known["client_secret"], 200), ("wrong", 401)):
+        assert graph.http.post(url, data=data, auth=(known["client_id"], secret_), timeout=9).status_code == status
+
+
 @pytest.mark.parametrize("modern", [False, True], ids=["x5t", "x5t#S256"])
 def test_en_2_client_credentials_by_certificate(graph: Graph, modern: bool) -> None:
     pem = Path(ready(graph.sandbox)["certificate"]).read_text(encoding="ascii")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable
 from html import escape
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, unquote_plus, urlencode, urlsplit
 
 from sandbox.microsoft.directory import TENANT
 from sandbox.microsoft.entra.endpoint import CODE_SECONDS, Code
@@ -25,6 +26,18 @@ NO_STORE = {"Cache-Control": "no-store, no-cache", "Pragma": "no-cache"}
 
 def _pairs(text: str) -> dict[str, str]:
     return dict(parse_qsl(text, keep_blank_values=True))
+
+
+def _basic(header: str) -> dict[str, str]:
+    """Client id and secret of HTTP basic authentication, as far as the header has them."""
+    scheme, _, text = header.partition(" ")
+    if scheme.lower() != "basic":
+        return {}
+    try:
+        name, _, secret = base64.b64decode(text, validate=True).decode().partition(":")
+    except ValueError:
+        return {}
+    return {"client_id": unquote_plus(name), "client_secret": unquote_plus(secret)}
 
 
 def _form(redirect: str, answer: dict[str, str]) -> str:
@@ -117,7 +130,6 @@ class EntraApp:
                 "client_secret_post",
                 "private_key_jwt",
                 "client_secret_basic",
-                "self_signed_tls_client_auth",
             ],
             "jwks_uri": f"{base}/discovery/v2.0/keys",
             "response_modes_supported": ["query", "fragment", "form_post"],
@@ -145,7 +157,7 @@ class EntraApp:
     def _token(self, request: Request, tenant: str) -> Json:
         if not request.headers["content-type"].startswith("application/x-www-form-urlencoded"):
             raise missing("grant_type")
-        form = _pairs(request.body.decode("utf-8", "replace"))
+        form = _pairs(request.body.decode("utf-8", "replace")) | _basic(request.headers.get("authorization", ""))
         shown = tenant if tenant in SHARED else TENANT
         endpoint = f"{self._microsoft.frame.url('microsoft')}/{shown}/oauth2/v2.0/token"
         return self._microsoft.endpoint.exchange(form, endpoint)
