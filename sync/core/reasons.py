@@ -79,7 +79,7 @@ _ALL = (
         "address_unfit",
         "missing",
         "Address does not fit the CRM",
-        "The only unknown addresses are too long for the CRM, so nobody was created for them.",
+        "The CRM does not take an unknown address of this mail, so nobody was created for it.",
         "Create the contact by hand with another address of the person.",
     ),
     # the mail itself

@@ -235,7 +235,7 @@ def _failed(work: Work, tx: Transaction, round_: Round, case: Case, error: Remot
     if isinstance(error, Rejected):
         reason = error.reason if error.reason in REASONS else "rejected"
         tx.park(case.filing.id, reason, {**trace, "error": error.detail}, now)
-        tx.decide([case.sighting.id], "parked", reason, work.since(round_.before))
+        tx.decide([case.sighting.id], REASONS[reason].outcome, reason, work.since(round_.before))
         return
     unknown = isinstance(error, Busy) and error.unknown
     if isinstance(error, (Conflict, Missing)):

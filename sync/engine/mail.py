@@ -27,7 +27,11 @@ def run(work: Work) -> None:
         before = work.spent()
         cases = _bind(work, _fetch(work, claimed))
         if cases:
-            file.file(work, cases, before)
+            try:
+                file.file(work, cases, before)
+            except (Busy, Denied):
+                settle.settle(work)  # what is decided is not kept waiting by what is not
+                raise
         settle.settle(work)
 
 

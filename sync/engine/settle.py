@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import structlog
 
@@ -33,7 +34,9 @@ def settle(work: Work) -> None:
         for sighting in decided:
             by_message[sighting.remote_id].append(sighting)
         marks = [_mark(work, sightings) for sightings in by_message.values()]
+        before = work.spent()
         outcomes = work.ports.mail.settle(marks)
+        spent = work.since(before)
         finished: list[int] = []
         errors: list[Exception] = []
         for mark, outcome in zip(marks, outcomes, strict=True):
@@ -43,9 +46,20 @@ def settle(work: Work) -> None:
                 errors.append(outcome.error)
         with work.commit() as tx:
             tx.settle(finished, work.clock())
+            tx.record_calls({s.id: _sum(s.calls or {}, spent) for s in decided if s.id in finished})
         if errors:
             _judge(work, errors, retried)
             retried = True
+
+
+def _sum(calls: Mapping[str, Mapping[str, float]], more: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
+    """Calls and units by vendor, together."""
+    return {
+        vendor: {
+            name: calls.get(vendor, {}).get(name, 0) + more.get(vendor, {}).get(name, 0) for name in ("calls", "units")
+        }
+        for vendor in {**calls, **more}
+    }
 
 
 def _mark(work: Work, sightings: Sequence[Sighting]) -> Mark:

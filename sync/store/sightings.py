@@ -205,3 +205,8 @@ def settle(conn: sa.Connection, mailbox_id: int, ids: Sequence[int], now: float)
         where = (sighting.c.id.in_(part), sighting.c.mailbox_id == mailbox_id, sighting.c.state == "decided")
         count += conn.execute(sighting.update().where(*where).values(state="settled", settled_at=now)).rowcount
     return count
+
+
+def record_calls(conn: sa.Connection, mailbox_id: int, calls: Mapping[int, Any]) -> None:
+    values = [{"row": id_, "calls": calls[id_]} for id_ in sorted(calls)]
+    update_each(conn, values, sighting.c.mailbox_id == mailbox_id)

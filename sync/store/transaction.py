@@ -93,6 +93,10 @@ class Transaction:
         """Decided -> settled; how many."""
         return sightings.settle(self._conn, self.mailbox_id, sighting_ids, now)
 
+    def record_calls(self, calls: Mapping[int, Any]) -> None:
+        """What each sighting cost in all, by id."""
+        sightings.record_calls(self._conn, self.mailbox_id, calls)
+
     # filings
 
     def bind(self, connection_id: int, keys: Sequence[tuple[int, str, str, str]], now: float) -> dict[int, Filing]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.contracts.memory_crm import MemoryCrmWorld
 from tests.engine.office import DONE, DROP, FAILED, MISSING, Office, mail
 
 CUSTOMER = "Kim Lee <kim@widgets.example>"
@@ -288,3 +289,17 @@ def test_a_lost_answer_and_then_a_failing_look_do_not_double_a_task(office: Offi
     office.settle()
     assert len(office.crm.activities()) == 1
     assert anna.marks(key) == {DONE}
+
+
+def test_a_crm_that_denies_does_not_keep_what_is_decided_waiting(office: Office) -> None:
+    anna = office.desk("anna")
+    internal = anna.drop(mail(sender="Ben Carter <ben@northpeak.example>", to="anna@northpeak.example"))
+    waiting = anna.drop(mail(sender=CUSTOMER, to="anna@northpeak.example"))
+    office.crm.fault("revoked", skip=2)  # description and match are answered, the filing is refused
+    assert office.wake(anna).ended == "parked"
+    assert anna.marks(internal) == {MISSING, (*MISSING, "Internal only")}
+    assert anna.marks(waiting) == {DROP}
+    office.crm = MemoryCrmWorld()
+    office.store.activate(anna.id)
+    office.settle()
+    assert anna.marks(waiting) == {DONE}

@@ -78,10 +78,11 @@ def test_a_right_end_is_right(name: str, marks: set[str], records: list[MailReco
         ("unmatched_sender", {DONE}, [MailRecord("02s1", frozenset({ANNA_ID}))], "no contact was created"),
         ("two_mailboxes", {DONE}, [MailRecord("02s1", frozenset({CONTACT, ANNA_ID}))], f"not related: {BEN}"),
         ("internal_only", {MISSING}, [MAIL], "1 e-mail records instead of none"),
-        ("one_mail", {FAILED}, [MAIL], ""),
-        ("one_mail", {DONE, FAILED}, [MAIL], ""),
-        ("one_mail", {DONE, DROP}, [MAIL], ""),
-        ("one_mail", set(), [MAIL], ""),
+        ("one_mail", {FAILED, "INBOX"}, [MAIL], ""),
+        ("one_mail", {DONE, FAILED, "INBOX"}, [MAIL], ""),
+        ("one_mail", {DONE, DROP, "INBOX"}, [MAIL], ""),
+        ("one_mail", {"INBOX"}, [MAIL], ""),
+        ("one_mail", {DONE}, [MAIL], "the mail is not back in INBOX"),
     ],
 )
 def test_a_wrong_end_is_wrong(name: str, marks: set[str], records: list[MailRecord], problem: str) -> None:
@@ -95,7 +96,7 @@ def test_a_contact_without_account_is_wrong() -> None:
 
 
 def test_what_never_ended_is_wrong() -> None:
-    row = judged("one_mail", {DONE}, MAIL, ms=None)
+    row = judged("one_mail", {DONE, "INBOX"}, MAIL, ms=None)
     assert (row["ok"], row["problem"]) == (False, "not finished in time")
 
 

@@ -46,6 +46,7 @@ REASON: Mapping[str, str] = {
     "INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY": "not_permitted",
     "CANNOT_CREATE_CHILD_DUE_TO_PARENT_PERMISSIONS": "not_permitted",
     "INVALID_TYPE": "not_permitted",  # an object that this user does not see does not exist for him
+    "INVALID_EMAIL_ADDRESS": "address_unfit",
     "HTTP_413": "too_large",
 }
 # the administrator's own words: safe to show; other messages may quote the value that was refused
