@@ -127,7 +127,8 @@ class Memory:
 
     def meet(self, item: Item) -> Item:
         known = self.met.get(item.id)
-        bare = (known is not None and known.bare) or not self.labels(item) & self.triggers
+        without = bool(self.triggers) and not self.labels(item) & self.triggers
+        bare = without or (known is not None and known.bare)
         twins = known.twins if known is not None and known.item.folder == item.folder else None
         if self.came.get(item.id) and self.places.get(self.came[item.id]) == item.folder:
             del self.came[item.id]

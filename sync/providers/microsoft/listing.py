@@ -114,7 +114,9 @@ class Level:
             asked = {("folder", label): self._calls.folder(label) for label in lost}
             folders |= self._counts(collect(self._api, self._calls, asked))
         gone = self._memory.places.get("deleteditems")
-        filled = [x for x in self._folders if folders.get(x) and self._memory.parents.get(x) != gone]
+        there = [x for x in self._folders if x in folders and self._memory.parents.get(x) != gone]
+        # Counts may lag behind a drop: where the list itself is at hand it decides.
+        filled = [x for x in there if folders[x] or ("lying", x) in answers]
         late = {("lying", x): self._calls.lying(x) for x in filled if ("lying", x) not in answers}
         found = {**answers, **(collect(self._api, self._calls, late))}
         out = {label: self._items(values(found[("lying", label)])) for label in filled}

@@ -131,3 +131,11 @@ def test_a_category_set_seconds_after_a_look_saw_the_mail_without_it_counts(box:
     cursor = provider.changes(None, [trigger]).cursor
     box.drop(key, trigger)
     assert [trigger in seen.labels for seen in provider.changes(cursor, [trigger]).changed] == [True]
+
+
+def test_reading_it_before_anybody_told_the_trigger_says_nothing(box: OutlookMailbox, trigger: str) -> None:
+    cursor = box.provider().changes(None, [trigger]).cursor
+    key = box.deliver(mail(), labels=[trigger])
+    provider = box.provider()
+    provider.read([key])
+    assert all(trigger not in seen.labels for seen in provider.changes(cursor, [trigger]).changed)
