@@ -1,4 +1,5 @@
 """Every mail outside of the conversation scripts."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator

@@ -2,6 +2,7 @@
 
 The output depends on the tables alone: no clock, no random source, no compressor.
 """
+
 from __future__ import annotations
 
 import sys
@@ -18,8 +19,10 @@ from sandbox.seed.people import table
 from sandbox.seed.stories import cases, stories
 from sandbox.seed.threads import conversations
 
-HEAD = ("# The seeded organisation. Written by `python -m sandbox.seed.generate`: edit tables/, not this file.\n"
-        "# \"@key\" refers to another record or a user; `stories` and `cases` name mails for the demo and the tests.\n")
+HEAD = (
+    "# The seeded organisation. Written by `python -m sandbox.seed.generate`: edit tables/, not this file.\n"
+    '# "@key" refers to another record or a user; `stories` and `cases` name mails for the demo and the tests.\n'
+)
 _USER_KEYS = ("key", "name", "email", "mail", "aliases", "salesforce", "title")
 
 
@@ -40,11 +43,17 @@ def mails() -> list[tuple[str, Mail]]:
 def organisation(named: list[tuple[str, Mail]]) -> dict[str, Any]:
     """The document that the simulators load."""
     company = table("company")
-    return {"users": [{key: user[key] for key in _USER_KEYS} for user in company["users"]],
-            "domains": company["domains"], "groups": sorted(company["groups"]),
-            "google": company["google"], "microsoft": company["microsoft"], "salesforce": salesforce(),
-            "mail": [{"file": name, "in": mail.boxes} for name, mail in named],
-            "stories": stories(named), "cases": cases(named)}
+    return {
+        "users": [{key: user[key] for key in _USER_KEYS} for user in company["users"]],
+        "domains": company["domains"],
+        "groups": sorted(company["groups"]),
+        "google": company["google"],
+        "microsoft": company["microsoft"],
+        "salesforce": salesforce(),
+        "mail": [{"file": name, "in": mail.boxes} for name, mail in named],
+        "stories": stories(named),
+        "cases": cases(named),
+    }
 
 
 def write(folder: Path) -> None:

@@ -1,4 +1,5 @@
 """From a person, a text and the mails before it to a finished message, as that person's mail client would write it."""
+
 from __future__ import annotations
 
 import base64
@@ -36,10 +37,16 @@ CLIENTS = {
     "thunderbird": Client(("User-Agent", "Mozilla Thunderbird"), "inline", "{0:.8}-{0:.4}-{0:.12}@{1}", False),
 }
 REPLY_PREFIX = {"en": "Re: ", "de": "AW: ", "sv": "SV: "}
-GREETINGS = {"en": ("Hi {},", "Hello {},", "Dear {},", "Hi {},"), "de": ("Hallo {},", "Guten Tag {},"),
-             "sv": ("Hej {},", "Hej {}!")}
-GOODBYES = {"en": ("Best regards", "Kind regards", "Thanks", "Regards", "Many thanks"),
-            "de": ("Mit freundlichen Grüßen", "Viele Grüße"), "sv": ("Med vänlig hälsning", "Hälsningar")}
+GREETINGS = {
+    "en": ("Hi {},", "Hello {},", "Dear {},", "Hi {},"),
+    "de": ("Hallo {},", "Guten Tag {},"),
+    "sv": ("Hej {},", "Hej {}!"),
+}
+GOODBYES = {
+    "en": ("Best regards", "Kind regards", "Thanks", "Regards", "Many thanks"),
+    "de": ("Mit freundlichen Grüßen", "Viele Grüße"),
+    "sv": ("Med vänlig hälsning", "Hälsningar"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +89,11 @@ def letter_text(author: Person, reader: str, body: str, lang: str, *seed: object
     """Greeting, body, goodbye and signature."""
     hello = mime.pick(GREETINGS[lang], "hello", author.key, *seed).format(reader) if reader else ""
     goodbye = mime.pick(GOODBYES[lang], "bye", author.key)
-    tail = f"{goodbye}\n{author.first}\n\nSent from my iPhone" if author.client == "iphone" else (
-        f"{goodbye}\n{author.first}\n\n-- \n{signature(author)}")
+    tail = (
+        f"{goodbye}\n{author.first}\n\nSent from my iPhone"
+        if author.client == "iphone"
+        else (f"{goodbye}\n{author.first}\n\n-- \n{signature(author)}")
+    )
     return f"{hello}\n\n{body.strip()}\n\n{tail}" if hello else f"{body.strip()}\n\n{tail}"
 
 
@@ -91,7 +101,7 @@ def _attribution(mail: Mail, style: str, lang: str) -> str:
     name, address = mail.author
     if style == "block":
         to = "; ".join(f"{n} <{a}>" if n else a for n, a in mail.to)
-        return (f"From: {name} <{address}>\nSent: {mail.when:%d %B %Y %H:%M}\nTo: {to}\nSubject: {mail.subject}\n")
+        return f"From: {name} <{address}>\nSent: {mail.when:%d %B %Y %H:%M}\nTo: {to}\nSubject: {mail.subject}\n"
     if lang == "de":
         return f"Am {mail.when:%d.%m.%Y} um {mail.when:%H:%M} schrieb {name} <{address}>:\n"
     if lang == "sv":
@@ -117,10 +127,14 @@ def quoted_html(mail: Mail, style: str, lang: str) -> str:
     """The earlier mail as Gmail or Outlook would wrap it."""
     head = escape(_attribution(mail, style, lang), quote=False).strip().replace("\n", "<br>\n")
     if style == "block":
-        return ('<div style="border:none;border-top:solid #E1E1E1 1.0pt;padding:3.0pt 0cm 0cm 0cm">'
-                f'<p class="MsoNormal">{head}</p></div>\n{mail.html}')
-    return (f'<div class="gmail_quote"><div dir="ltr" class="gmail_attr">{head}</div>\n<blockquote class="gmail_quote" '
-            f'style="margin:0 0 0 .8ex;border-left:1px solid #ccc;padding-left:1ex">\n{mail.html}\n</blockquote></div>')
+        return (
+            '<div style="border:none;border-top:solid #E1E1E1 1.0pt;padding:3.0pt 0cm 0cm 0cm">'
+            f'<p class="MsoNormal">{head}</p></div>\n{mail.html}'
+        )
+    return (
+        f'<div class="gmail_quote"><div dir="ltr" class="gmail_attr">{head}</div>\n<blockquote class="gmail_quote" '
+        f'style="margin:0 0 0 .8ex;border-left:1px solid #ccc;padding-left:1ex">\n{mail.html}\n</blockquote></div>'
+    )
 
 
 def received(sender: str, when: datetime, ident: str) -> list[tuple[str, str]]:
@@ -128,15 +142,21 @@ def received(sender: str, when: datetime, ident: str) -> list[tuple[str, str]]:
     domain = sender.rpartition("@")[2].lower() or "unknown.example"
     hop = int(mime.digest(domain)[:2], 16)
     stamp, earlier = mime.date(when + timedelta(seconds=4)), mime.date(when + timedelta(seconds=2))
-    return [("Return-Path", f"<{sender}>"),
-            ("Received", f"from out.mail.{domain} (out.mail.{domain} [192.0.2.{hop}])\r\n by mx.northpeak.example with "
-                         f"ESMTPS id {mime.digest(ident)[:12]};\r\n {stamp}"),
-            ("Received", f"from [203.0.113.{hop}] by out.mail.{domain} with ESMTPSA;\r\n {earlier}"),
-            ("Authentication-Results", f"mx.northpeak.example; spf=pass smtp.mailfrom={sender}; dkim=pass")]
+    return [
+        ("Return-Path", f"<{sender}>"),
+        (
+            "Received",
+            f"from out.mail.{domain} (out.mail.{domain} [192.0.2.{hop}])\r\n by mx.northpeak.example with "
+            f"ESMTPS id {mime.digest(ident)[:12]};\r\n {stamp}",
+        ),
+        ("Received", f"from [203.0.113.{hop}] by out.mail.{domain} with ESMTPSA;\r\n {earlier}"),
+        ("Authentication-Results", f"mx.northpeak.example; spf=pass smtp.mailfrom={sender}; dkim=pass"),
+    ]
 
 
-def content(text: str, html: str, client: Client, seed: str, files: Sequence[mime.Part], with_logo: bool,
-            charset: str) -> mime.Part:
+def content(
+    text: str, html: str, client: Client, seed: str, files: Sequence[mime.Part], with_logo: bool, charset: str
+) -> mime.Part:
     """The body of a letter: plain or both kinds, the logo beside the HTML, files behind."""
     body = mime.text(text, "plain", charset, flowed=client.agent == ("User-Agent", "Mozilla Thunderbird"))
     if client.html:
@@ -156,10 +176,23 @@ def _thread_index(reply_to: Mail | None, ident: str) -> bytes:
     return b"\x01\xdd" + bytes.fromhex(mime.digest("topic", ident)[:40])
 
 
-def compose(author: Person, to: Sequence[Box], cc: Sequence[Box], subject: str, when: datetime, text: str, *,
-            reply_to: Mail | None = None, files: Sequence[mime.Part] = (), lang: str = "en", ident: str = "",
-            extra: Sequence[tuple[str, str]] = (), with_logo: bool = False, charset: str = "utf-8",
-            q: bool = False) -> Mail:
+def compose(
+    author: Person,
+    to: Sequence[Box],
+    cc: Sequence[Box],
+    subject: str,
+    when: datetime,
+    text: str,
+    *,
+    reply_to: Mail | None = None,
+    files: Sequence[mime.Part] = (),
+    lang: str = "en",
+    ident: str = "",
+    extra: Sequence[tuple[str, str]] = (),
+    with_logo: bool = False,
+    charset: str = "utf-8",
+    q: bool = False,
+) -> Mail:
     """A mail by `author`, with the mail it answers quoted below its text; `q` writes the subject in Q encoding."""
     client, when = CLIENTS[author.client], mime.local(when, author.country)
     ident = ident or message_id(author, author.email, subject, when)
@@ -177,13 +210,27 @@ def compose(author: Person, to: Sequence[Box], cc: Sequence[Box], subject: str, 
         headers += [("In-Reply-To", reply_to.message_id), ("References", "\r\n ".join(references))]
     topic = _thread_index(reply_to, ident)
     if author.client == "outlook":
-        headers += [("Thread-Topic", mime.encoded(mime.folded(subject.rpartition(": ")[2] if reply_to else subject))),
-                    ("Thread-Index", base64.b64encode(topic).decode())]
+        headers += [
+            ("Thread-Topic", mime.encoded(mime.folded(subject.rpartition(": ")[2] if reply_to else subject))),
+            ("Thread-Index", base64.b64encode(topic).decode()),
+        ]
     headers += [client.agent] if client.agent else []
     raw = mime.render((*headers, *extra), content(text, html, client, ident, files, with_logo, charset))
-    return Mail(when=when, raw=raw, subject=subject, sender=author.email, message_id=ident, text=text, html=html,
-                author=author.box, to=tuple(to), cc=tuple(cc), references=references, topic=topic,
-                boxes=places(author.email, [a for _, a in (*to, *cc)], when, ident))
+    return Mail(
+        when=when,
+        raw=raw,
+        subject=subject,
+        sender=author.email,
+        message_id=ident,
+        text=text,
+        html=html,
+        author=author.box,
+        to=tuple(to),
+        cc=tuple(cc),
+        references=references,
+        topic=topic,
+        boxes=places(author.email, [a for _, a in (*to, *cc)], when, ident),
+    )
 
 
 def places(sender: str, recipients: Sequence[str], when: datetime, seed: str) -> dict[str, dict[str, Any]]:

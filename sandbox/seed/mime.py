@@ -3,6 +3,7 @@
 The standard library's generator changes its folding between releases, so a mail that has to be equal byte for byte is
 put together here: ordered raw headers, a body, CRLF line ends.
 """
+
 from __future__ import annotations
 
 import base64
@@ -17,9 +18,20 @@ from datetime import UTC, datetime, timedelta, timezone
 Headers = Sequence[tuple[str, str]]
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_ZONES = {"United Kingdom": (0, True), "Ireland": (0, True), "Portugal": (0, True), "Finland": (2, True),
-          "Greece": (2, True), "Bulgaria": (2, True), "Japan": (9, False), "United Arab Emirates": (4, False),
-          "United States": (-5, True), "Canada": (-6, False), "Chile": (-3, False), "Taiwan": (8, False)}
+_ZONES = {
+    "United Kingdom": (0, True),
+    "Ireland": (0, True),
+    "Portugal": (0, True),
+    "Finland": (2, True),
+    "Greece": (2, True),
+    "Bulgaria": (2, True),
+    "Japan": (9, False),
+    "United Arab Emirates": (4, False),
+    "United States": (-5, True),
+    "Canada": (-6, False),
+    "Chile": (-3, False),
+    "Taiwan": (8, False),
+}
 _WINTER = datetime(2026, 10, 25, 1, tzinfo=UTC)
 _SPECIALS = re.compile(r'[()<>\[\]:;@\\,."]')
 
@@ -116,9 +128,11 @@ def text(content: str, subtype: str = "plain", charset: str = "utf-8", flowed: b
 def file(name: str, kind: str, data: bytes, cid: str = "") -> Part:
     """An attachment, or with `cid` an inline image; base64 in lines of 76."""
     label = name if name.isascii() else encoded(name)
-    headers = [("Content-Type", f'{kind};\r\n name="{label}"'),
-               ("Content-Disposition", f'{"inline" if cid else "attachment"};\r\n filename="{label}"'),
-               ("Content-Transfer-Encoding", "base64")]
+    headers = [
+        ("Content-Type", f'{kind};\r\n name="{label}"'),
+        ("Content-Disposition", f'{"inline" if cid else "attachment"};\r\n filename="{label}"'),
+        ("Content-Transfer-Encoding", "base64"),
+    ]
     if cid:
         headers.append(("Content-ID", f"<{cid}>"))
     return Part(tuple(headers), base64.encodebytes(data).replace(b"\n", b"\r\n"))

@@ -1,4 +1,5 @@
 """Single mails: the letters of `tables/letters.yaml`, and a helper for mails made of raw headers."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
@@ -20,14 +21,22 @@ def person(text: str) -> Person:
     who, company, title, client = (*(part.strip() for part in text.split(";")), "", "", "")[:4]
     name, _, address = who.rpartition(" <") if " <" in who else ("", "", who)
     first, _, last = name.strip('"').partition(" ")
-    return Person(key=ascii_fold(address), first=first, last=last, email=address.rstrip(">"), title=title,
-                  company=company, phone="", client=client or "outlook")
+    return Person(
+        key=ascii_fold(address),
+        first=first,
+        last=last,
+        email=address.rstrip(">"),
+        title=title,
+        company=company,
+        phone="",
+        client=client or "outlook",
+    )
 
 
 def _boxes(texts: Sequence[str]) -> list[Box]:
     """Display names and addresses; `*64` stands for the first 64 contacts."""
     crowd = [p.box for p in contacts().values()]
-    return [box for text in texts for box in (crowd[:int(text[1:])] if text[0] == "*" else [person(text).box])]
+    return [box for text in texts for box in (crowd[: int(text[1:])] if text[0] == "*" else [person(text).box])]
 
 
 def _marked(boxes: dict[str, dict[str, Any]], marks: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -50,16 +59,33 @@ def _letter(row: dict[str, Any], earlier: dict[str, Mail]) -> Mail:
     lang = row.get("lang", "en")
     text = letter_text(author, row.get("hello", greeted), row["text"], lang, row["subject"])
     attached = [mime.file(a["name"], "application/pdf", files.pdf(a["lines"])) for a in row.get("attach", ())]
-    mail = compose(author, to, _boxes(row.get("cc", ())), row["subject"], mime.at(str(row["when"]), row.get("zone", 1)),
-                   text, reply_to=earlier.get(row.get("reply", "")), lang=lang, files=attached,
-                   ident=row.get("ident", ""), extra=[(name, value) for name, value in row.get("headers", ())],
-                   with_logo=row.get("logo", False), charset=row.get("charset", "utf-8"), q=row.get("q", False))
+    mail = compose(
+        author,
+        to,
+        _boxes(row.get("cc", ())),
+        row["subject"],
+        mime.at(str(row["when"]), row.get("zone", 1)),
+        text,
+        reply_to=earlier.get(row.get("reply", "")),
+        lang=lang,
+        files=attached,
+        ident=row.get("ident", ""),
+        extra=[(name, value) for name, value in row.get("headers", ())],
+        with_logo=row.get("logo", False),
+        charset=row.get("charset", "utf-8"),
+        q=row.get("q", False),
+    )
     boxes = mail.boxes
     if "delivered" in row:
         boxes = places(mail.sender, [users()[key].email for key in row["delivered"]], mail.when, mail.message_id)
     arrives = users()[row["arrives"]].email if "arrives" in row else ""
-    return replace(mail, cases=tuple(row.get("cases", ())), story=row.get("story", ""), arrives=arrives,
-                   boxes={} if arrives else _marked(boxes, row.get("mark", {})))
+    return replace(
+        mail,
+        cases=tuple(row.get("cases", ())),
+        story=row.get("story", ""),
+        arrives=arrives,
+        boxes={} if arrives else _marked(boxes, row.get("mark", {})),
+    )
 
 
 def letters() -> Iterator[Mail]:
@@ -72,9 +98,19 @@ def letters() -> Iterator[Mail]:
         yield mail
 
 
-def bare(when: str, sender: str, recipients: Sequence[str], headers: Sequence[tuple[str, str]], part: mime.Part, *,
-         cases: tuple[str, ...] = (), story: str = "", subject: str = "", ident: str | None = None,
-         dated: bool = True) -> Mail:
+def bare(
+    when: str,
+    sender: str,
+    recipients: Sequence[str],
+    headers: Sequence[tuple[str, str]],
+    part: mime.Part,
+    *,
+    cases: tuple[str, ...] = (),
+    story: str = "",
+    subject: str = "",
+    ident: str | None = None,
+    dated: bool = True,
+) -> Mail:
     """A mail from raw headers, delivered to `recipients` whether or not a header names them.
 
     A trace (for a sender from outside), a Date and a Message-ID are added unless turned off (`ident=""`).
@@ -85,5 +121,13 @@ def bare(when: str, sender: str, recipients: Sequence[str], headers: Sequence[tu
     head += headers
     head += [("Date", mime.date(moment))] if dated else []
     head += [("Message-ID", ident)] if ident else []
-    return Mail(when=moment, raw=mime.render(head, part), subject=subject, sender=sender, message_id=ident, cases=cases,
-                story=story, boxes=places(sender, recipients, moment, ident or subject))
+    return Mail(
+        when=moment,
+        raw=mime.render(head, part),
+        subject=subject,
+        sender=sender,
+        message_id=ident,
+        cases=cases,
+        story=story,
+        boxes=places(sender, recipients, moment, ident or subject),
+    )

@@ -1,4 +1,5 @@
 """The persons and companies of the seed, read from `tables/`."""
+
 from __future__ import annotations
 
 import unicodedata
@@ -68,10 +69,20 @@ def _person(account: dict[str, Any], line: str) -> Person:
     first, _, last = name.partition(" ")
     if extra == "family-first":
         first, last = last, first
-    return Person(key=f"{account['key']}_" + "_".join(short.replace("-", " ").split()), first=first, last=last,
-                  email=email, title=title, company=account["name"], phone=account["phone"], client=account["client"],
-                  account=account["key"], lang=account.get("lang", "en"), country=account["country"],
-                  family_first=extra == "family-first")
+    return Person(
+        key=f"{account['key']}_" + "_".join(short.replace("-", " ").split()),
+        first=first,
+        last=last,
+        email=email,
+        title=title,
+        company=account["name"],
+        phone=account["phone"],
+        client=account["client"],
+        account=account["key"],
+        lang=account.get("lang", "en"),
+        country=account["country"],
+        family_first=extra == "family-first",
+    )
 
 
 @cache
@@ -99,9 +110,17 @@ def users() -> dict[str, Person]:
     for user in table("company")["users"]:
         first, _, last = user["name"].partition(" ")
         client = {"google": "gmail", "microsoft": "outlook"}[user["mail"]]
-        found[user["key"]] = Person(key=user["key"], first=first, last=last, email=user["email"], title=user["title"],
-                                    company="Northpeak", phone=user["phone"], client=client,
-                                    country=user.get("country", "Sweden"))
+        found[user["key"]] = Person(
+            key=user["key"],
+            first=first,
+            last=last,
+            email=user["email"],
+            title=user["title"],
+            company="Northpeak",
+            phone=user["phone"],
+            client=client,
+            country=user.get("country", "Sweden"),
+        )
     return found
 
 

@@ -1,4 +1,5 @@
 """Which mails the demo and the tests ask for by name, and the examples of each awkward case."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -19,8 +20,17 @@ def stories(named: Named) -> dict[str, dict[str, Any]]:
         if not mail.story:
             continue
         boxes = list(mail.boxes) or [mail.arrives]
-        story = found.setdefault(mail.story, {"file": name, "files": [], "mailbox": boxes[0], "mailboxes": [],
-                                              "message_ids": [], "subject": mail.subject})
+        story = found.setdefault(
+            mail.story,
+            {
+                "file": name,
+                "files": [],
+                "mailbox": boxes[0],
+                "mailboxes": [],
+                "message_ids": [],
+                "subject": mail.subject,
+            },
+        )
         story["files"].append(name)
         story["mailboxes"] += [box for box in boxes if box not in story["mailboxes"]]
         story["message_ids"].append(mail.message_id)

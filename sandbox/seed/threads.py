@@ -1,4 +1,5 @@
 """Plays the conversation scripts of `tables/scripts_*.yaml` with different people, products and dates."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
@@ -18,10 +19,16 @@ NORDIC = dict.fromkeys(("Sweden", "Norway", "Denmark", "Finland"), "Customers/No
 TIDY: dict[str, dict[str, str]] = {
     "anna@northpeak.example": {**NORDIC, "Germany": "Customers/DACH", "Switzerland": "Customers/DACH"},
     "ben@northpeak.example": {"United Kingdom": "Customers/UK", "Ireland": "Customers/UK"},
-    "maria@northpeak.example": {"": "Support"}, "erik@northpeak.example": {"": "Customers"},
-    "priya@northpeak.example": {"": "Key accounts"}, "tom@northpeak.example": {"": "Service reports"}}
-KEEPSAKES = {"erik@northpeak.example": ["Key customer"], "priya@northpeak.example": ["Waiting"],
-             "tom@northpeak.example": ["On site"]}
+    "maria@northpeak.example": {"": "Support"},
+    "erik@northpeak.example": {"": "Customers"},
+    "priya@northpeak.example": {"": "Key accounts"},
+    "tom@northpeak.example": {"": "Service reports"},
+}
+KEEPSAKES = {
+    "erik@northpeak.example": ["Key customer"],
+    "priya@northpeak.example": ["Waiting"],
+    "tom@northpeak.example": ["On site"],
+}
 FREE_MAIL = ("gmail.com", "outlook.com", "hotmail.com", "yahoo.com", "gmx.de")
 
 
@@ -43,10 +50,14 @@ def office_hours(when: datetime, country: str) -> datetime:
 def _castable(script: Script) -> list[str]:
     """The accounts a script may be played at: those whose people write from their own domain."""
     wanted = script.get("country")
-    return [key for key, a in accounts().items()
-            if a.get("cast", True) and staff()[key]
-            and ((a["country"] in wanted) if wanted else a.get("lang", "en") == "en")
-            and script.get("owner") in (None, a["owner"])]
+    return [
+        key
+        for key, a in accounts().items()
+        if a.get("cast", True)
+        and staff()[key]
+        and ((a["country"] in wanted) if wanted else a.get("lang", "en") == "en")
+        and script.get("owner") in (None, a["owner"])
+    ]
 
 
 def _customers(account: str, script: Script) -> tuple[Person, Person]:
@@ -69,34 +80,58 @@ def _parameters(script: Script, account: str, cast: dict[str, Person], when: dat
     discount = (4, 5, 6, 8)[number // 11 % 4]
     total = product["unit"] * quantity
     visit = office_hours(when + timedelta(days=9 + number % 5), "Sweden")
-    return {"product": product["name"], "note": product["note"], "unit": f"{product['unit']}.00", "qty": quantity,
-            "total": f"{total:,}", "discount": discount, "net": f"{total * (100 - discount) // 100:,}",
-            "ref": f"Q-26-{1000 + number % 900}", "order": f"SO-{118000 + number % 1900}",
-            "invoice": f"INV-26{4000 + number % 5000}", "serial": f"NP{number % 900000 + 100000}",
-            "week": when.isocalendar().week + 4 + number % 3, "this_week": when.isocalendar().week,
-            "day": f"{visit:%A} {visit.day} {visit:%B}",
-            "hour": ("09:00", "10:30", "13:00", "14:30")[number % 4], "few": 2 + number % 4,
-            "company": accounts()[account]["name"], "city": accounts()[account]["city"],
-            "c": cast["c"].first, "c2": cast["c2"].first, "u": cast["u"].first, "u2": cast["u2"].first}
+    return {
+        "product": product["name"],
+        "note": product["note"],
+        "unit": f"{product['unit']}.00",
+        "qty": quantity,
+        "total": f"{total:,}",
+        "discount": discount,
+        "net": f"{total * (100 - discount) // 100:,}",
+        "ref": f"Q-26-{1000 + number % 900}",
+        "order": f"SO-{118000 + number % 1900}",
+        "invoice": f"INV-26{4000 + number % 5000}",
+        "serial": f"NP{number % 900000 + 100000}",
+        "week": when.isocalendar().week + 4 + number % 3,
+        "this_week": when.isocalendar().week,
+        "day": f"{visit:%A} {visit.day} {visit:%B}",
+        "hour": ("09:00", "10:30", "13:00", "14:30")[number % 4],
+        "few": 2 + number % 4,
+        "company": accounts()[account]["name"],
+        "city": accounts()[account]["city"],
+        "c": cast["c"].first,
+        "c2": cast["c2"].first,
+        "u": cast["u"].first,
+        "u2": cast["u2"].first,
+    }
 
 
 def attachment(kind: str, values: dict[str, Any]) -> mime.Part:
     """The file that a turn names with `attach`."""
-    lines = (f"{values['product']}  x  {values['qty']}", f"EUR {values['unit']} each, EUR {values['total']} in all",
-             f"For {values['company']}, {values['city']}")
+    lines = (
+        f"{values['product']}  x  {values['qty']}",
+        f"EUR {values['unit']} each, EUR {values['total']} in all",
+        f"For {values['company']}, {values['city']}",
+    )
     if kind == "photo":
         return mime.file("IMG_2041.png", "image/png", files.photo(values["qty"]))
     if kind == "spec":
         word = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
         return mime.file("Specification.docx", word, files.docx((values["product"], values["note"], lines[2])))
-    title = {"quote": f"Quotation {values['ref']}", "order": f"Purchase order {values['order']}",
-             "invoice": f"Invoice {values['invoice']}", "report": f"Service report {values['serial']}"}[kind]
+    title = {
+        "quote": f"Quotation {values['ref']}",
+        "order": f"Purchase order {values['order']}",
+        "invoice": f"Invoice {values['invoice']}",
+        "report": f"Service report {values['serial']}",
+    }[kind]
     return mime.file(f"{title.replace(' ', '_')}.pdf", "application/pdf", files.pdf((title, "", *lines)))
 
 
-def _recipients(turn: Script, cast: dict[str, Person], author: Person,
-                last: Mail | None) -> tuple[list[Box], list[Box]]:
+def _recipients(
+    turn: Script, cast: dict[str, Person], author: Person, last: Mail | None
+) -> tuple[list[Box], list[Box]]:
     """Whom a turn goes to: those it names, or everybody on the mail before (reply to all)."""
+
     def boxes(keys: Sequence[str]) -> list[Box]:
         known = users() | cast
         return [known[k].box if k in known else ("", k) for k in keys]
@@ -130,9 +165,18 @@ def play(script: Script, account: str, start: datetime, seed: str) -> Iterator[M
             line = subject if last is None else REPLY_PREFIX[lang] + subject
         greeted = to[0][0].partition(" ")[0] if to[0][0] and number < 3 else ""
         text = letter_text(author, greeted, turn["text"].format(**values), lang, seed)
-        last = compose(author, to, cc, line, when, text, reply_to=last, lang=lang,
-                       files=[attachment(kind, values) for kind in turn.get("attach", ())],
-                       with_logo=author.key == "erik" or author.account == "kestrel")
+        last = compose(
+            author,
+            to,
+            cc,
+            line,
+            when,
+            text,
+            reply_to=last,
+            lang=lang,
+            files=[attachment(kind, values) for kind in turn.get("attach", ())],
+            with_logo=author.key == "erik" or author.account == "kestrel",
+        )
         shown = (*turn.get("cases", ()), *(("signature_logo",) if b"cid:logo" in last.raw else ()))
         yield replace(last, cases=shown, boxes=filed(last.boxes, accounts()[account]["country"]))
 

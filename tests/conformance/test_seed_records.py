@@ -1,4 +1,5 @@
 """The seeded records are judged by Salesforce's own object reference."""
+
 from __future__ import annotations
 
 import importlib
@@ -35,8 +36,11 @@ def test_every_record_could_be_created(checker: Any) -> None:
         if name.endswith("__c"):
             continue
         for row in rows:
-            fields = {f: "001000000000001AAA" if str(v).startswith("@") else v for f, v in row.items()
-                      if f != "_key" and f not in AUTOMATIC}
+            fields = {
+                f: "001000000000001AAA" if str(v).startswith("@") else v
+                for f, v in row.items()
+                if f != "_key" and f not in AUTOMATIC
+            }
             faults += [f"{name} {row['_key']}: {fault}" for fault in checker.write_errors(name, fields, "create")]
             judged += 1
     assert judged > 300

@@ -34,9 +34,7 @@ EXPECTED = {
     "outlook_sent": DONE,
     "two_systems": DONE,
 }
-E_MAILS = {"one_mail": 1, "conversation": 4, "unmatched_sender": 1, "two_mailboxes": 1, "arrives_labelled": 1} | {
-    name: 1 for name in ("outlook_move", "outlook_copy", "outlook_category", "outlook_sent", "two_systems")
-}
+E_MAILS = {**dict.fromkeys(EXPECTED, 1), "conversation": 4, "internal_only": 0, "parked": 0}
 REFUSAL = [{"errorCode": "FIELD_INTEGRITY_EXCEPTION", "message": "the organisation takes no e-mails today"}]
 
 

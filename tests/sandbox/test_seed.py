@@ -1,4 +1,5 @@
 """The seeded organisation holds what it promises: enough of everything, nothing dangling, every awkward case."""
+
 from __future__ import annotations
 
 import email.policy
@@ -80,8 +81,17 @@ def test_records_that_the_product_names(document: dict[str, Any]) -> None:
     case = next(c for c in records["Case"] if c["CaseNumber"] == "12934")
     assert case["Subject"] == "Widget control not activating automatically on restart"
     assert {o["StageName"] for o in records["Opportunity"]} == {
-        "Prospecting", "Qualification", "Needs Analysis", "Value Proposition", "Id. Decision Makers",
-        "Perception Analysis", "Proposal/Price Quote", "Negotiation/Review", "Closed Won", "Closed Lost"}
+        "Prospecting",
+        "Qualification",
+        "Needs Analysis",
+        "Value Proposition",
+        "Id. Decision Makers",
+        "Perception Analysis",
+        "Proposal/Price Quote",
+        "Negotiation/Review",
+        "Closed Won",
+        "Closed Lost",
+    }
     assert {"Closed", "New", "Working", "Escalated"} == {c["Status"] for c in records["Case"]}
 
 
@@ -100,8 +110,11 @@ def test_every_reference_resolves_and_points_backwards(document: dict[str, Any])
 def test_awkward_records(document: dict[str, Any]) -> None:
     records = document["salesforce"]["records"]
     accounts, contacts, leads = records["Account"], records["Contact"], records["Lead"]
-    sites = Counter(re.sub(r"^https?://|^www\.|/.*$", "", a["Website"].lower().replace("://www.", "://"))
-                    for a in accounts if "Website" in a)
+    sites = Counter(
+        re.sub(r"^https?://|^www\.|/.*$", "", a["Website"].lower().replace("://www.", "://"))
+        for a in accounts
+        if "Website" in a
+    )
     assert sites["helios.example"] == 3
     assert sites["industripark.example"] == 2
     forms = "\n".join(a.get("Website", "") for a in accounts)
@@ -118,8 +131,10 @@ def test_awkward_records(document: dict[str, Any]) -> None:
     assert any({"Email", "Email_2__c", "PersonalEmail__c"} <= set(c) for c in contacts)
     assert sum(c.get("Email", "").rpartition("@")[2] in FREE_MAIL for c in contacts) >= 4
     assert any("AccountId" not in c for c in contacts)
-    assert {lead["Email"].lower() for lead in leads} & set(emails) == {"samuel.okoro@cobaltchem.example",
-                                                                       "isabel.ferrer@andescobre.example"}
+    assert {lead["Email"].lower() for lead in leads} & set(emails) == {
+        "samuel.okoro@cobaltchem.example",
+        "isabel.ferrer@andescobre.example",
+    }
     assert [lead["_key"] for lead in leads if lead.get("IsConverted")] == ["l_converted"]
     assert sum(not c["LastName"].isascii() for c in contacts) >= 20
 
@@ -199,9 +214,9 @@ def test_attachments_are_real_files(parsed: dict[str, EmailMessage]) -> None:
             data = b"" if part.is_multipart() else data_of(part)
             if kind == "application/pdf":
                 start = int(data.rsplit(b"startxref\n", 1)[1].split(b"\n")[0])
-                assert data[start:start + 4] == b"xref"
+                assert data[start : start + 4] == b"xref"
             elif kind == "image/png":
-                body = data[data.index(b"IDAT") + 4:]
+                body = data[data.index(b"IDAT") + 4 :]
                 assert zlib.decompressobj().decompress(body)
             elif kind.endswith("wordprocessingml.document"):
                 assert zipfile.ZipFile(io.BytesIO(data)).testzip() is None

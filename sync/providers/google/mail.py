@@ -47,7 +47,8 @@ class Gmail:
         return tree.ensure(self._api, label_tree)
 
     def changes(self, cursor: str | None, labels: Sequence[str] = ()) -> Page[Seen]:
-        """2 units per 500 records, whatever the labels: Gmail tells all. A message named here may be gone when it is read: `Missing`."""
+        """2 units per 500 records, whatever the labels: Gmail tells all. A message named here may be gone when it is
+        read: `Missing`."""
         page = changes.read(self._api, cursor)
         for seen in page.changed:
             self._meet(seen.id, seen.labels)
