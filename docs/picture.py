@@ -17,7 +17,7 @@ PICTURE = Path(__file__).with_name("demo.svg")
 # rich's own frame without its web font: GitHub loads nothing from elsewhere, and neither does a reader without network
 FRAME = """\
 <svg viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg" xml:space="preserve" role="img">
-<title>mailspan demo --once: seven flows, each with its mail, people, CRM records and end state</title>
+<title>mailspan demo --once: every flow with its mail, people, CRM records and end state</title>
 <style>
 .{unique_id}-matrix {{
   font-family: ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace;

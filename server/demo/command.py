@@ -11,13 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich.box import HORIZONTALS
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from server.demo import flows, stage
 from server.demo.flows import FLOWS, Running, World
 from server.demo.outlook import OUTLOOK_FLOWS
+
+RECORD_WIDTH, STATE_WIDTH = 20, 28  # an id of Salesforce; the longest end state; both with their padding
 
 
 def run(*, once: bool, as_json: bool) -> None:
@@ -41,7 +45,7 @@ def run(*, once: bool, as_json: bool) -> None:
 
 def _play(console: Console, folder: Path, *, once: bool, as_json: bool) -> dict[str, Any]:
     with Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console) as progress:
-        step = progress.add_task("Starting simulators of Google and Salesforce, and Mailspan …", total=None)
+        step = progress.add_task("Starting simulators of Google, Microsoft and Salesforce, and Mailspan …", total=None)
         with stage.set_up(folder) as running:
             progress.update(step, description="Waiting for the drop labels …")
             stage.wait_for_trees(running, flows.DROP)
@@ -87,27 +91,42 @@ def _calls(meter: dict[str, Any], running: stage.Stage) -> dict[str, Any]:
 
 
 def _show(console: Console, result: dict[str, Any]) -> None:
-    table = Table(title="Dropped in Gmail and Outlook, found in Salesforce", title_justify="left", expand=False)
-    for heading in ("mail", "trigger", "people", "CRM records", "ended as", "ms"):
-        table.add_column(heading, justify="right" if heading == "ms" else "left", overflow="fold")
+    """Three columns, so that it can be read in 80 columns too."""
+    table = Table(
+        title="Dropped in Gmail and Outlook, found in Salesforce",
+        title_justify="left",
+        box=HORIZONTALS,
+        show_lines=True,
+        pad_edge=False,
+    )
+    table.add_column("mail", overflow="fold")
+    table.add_column("people and CRM records", overflow="fold", min_width=RECORD_WIDTH)
+    table.add_column("ended as", overflow="fold", min_width=STATE_WIDTH)
     for row in result["flows"]:
-        good = row["ok"]
-        state = f"[{'green' if good else 'red'}]{'✓' if good else '✗'}[/] {row['state']}"
-        if row["reason"]:
-            state += f"\n[dim]{row['reason']}[/]"
-        if row["problem"]:
-            state += f"\n[red]{row['problem']}[/]"
-        table.add_row(
-            f"[bold]{row['title']}[/]\n[dim]{row['mail']}[/]",
-            row["trigger"],
-            "\n".join(row["people"]) or "[dim]nobody[/]",
-            "\n".join(i for i in row["crm"] if i.startswith(("02s", "00T"))) or "[dim]none[/]",
-            state,
-            str(row["ms"]) if row["ms"] is not None else "-",
-        )
+        table.add_row(*_cells(row))
     console.print(table)
     for vendor, row in result["calls"].items():
         console.print(f"{vendor}: {row['calls']} calls in {row['requests']} requests, {row['units']:g} quota units")
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, str, str]:
+    """A flow: what it is and where its mail was put; people and records; how it ended, why and after how long."""
+    records = ", ".join(one for one in row["crm"] if one.startswith(("02s", "00T")))
+    ended = [one for one in (row["reason"], f"{row['ms']} ms" if row["ms"] is not None else "") if one]
+    state = [f"[{'green' if row['ok'] else 'red'}]{'✓' if row['ok'] else '✗'}[/] {row['state']}"]
+    state += [f"[dim]{' · '.join(ended)}[/]"] if ended else []
+    state += [f"[red]{escape(row['problem'])}[/]"] if row["problem"] else []
+    return (
+        f"[bold]{escape(row['title'])}[/]\n[dim]{_place(row)}: {escape(row['mail'])}[/]",
+        f"{escape(', '.join(row['people'])) or '[dim]nobody[/]'}\n[dim]{records or 'no record'}[/]",
+        "\n".join(state),
+    )
+
+
+def _place(row: dict[str, Any]) -> str:
+    """What the mail was put on or in, such as "Gmail label"; both for a mail in two systems."""
+    pairs = zip(row["provider"].split(", "), row["trigger"].split(", "), strict=True)
+    return " and ".join(f"{provider.capitalize()} {trigger}" for provider, trigger in pairs)
 
 
 def _stay(console: Console, running: stage.Stage) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from server.cli import main
 from server.demo.flows import DONE, DROP, FAILED, FLOWS, MISSING
+from server.demo.outlook import OUTLOOK_FLOWS
 from sync.core.reasons import REASONS
 from sync.declare import loads
 from sync.model import Attachment, NewRecord, Question, RecordRef, Relation, Sent
@@ -212,8 +213,9 @@ def test_the_architecture_names_every_table_and_no_other() -> None:
 def test_the_picture_shows_a_run_in_which_every_flow_ended_well() -> None:
     picture = read(ROOT / "docs" / "demo.svg")
     text = re.sub(r"<[^>]+>", "", picture).replace("&#160;", " ")
-    for flow in FLOWS:
+    played = (*FLOWS, *OUTLOOK_FLOWS)
+    for flow in played:
         assert f"  {flow.title}: " in text
-    assert text.count("✓") == len(FLOWS)
+    assert text.count("✓") == len(played)
     assert "✗" not in text
     assert re.findall(r"(?:url\(|href=)[\"']?http", picture) == []
