@@ -35,6 +35,7 @@ FAILED = "Tracking Failed"
 ENDS = frozenset({DONE, MISSING, FAILED})
 OPTIONS = {"internal_domains": ["northpeak-automation.example"], "drop_poll_seconds": 1}
 GRAPH = "/composite/graph"
+OUTLOOK_POLICY = "sales in Outlook"
 
 
 def until(condition: Callable[[], T], seconds: float, what: str) -> T:
@@ -55,6 +56,7 @@ class Installation:
     database_url: str
     mailboxes: Sequence[str]
     environ: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, object] = field(default_factory=lambda: OPTIONS)
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -162,9 +164,38 @@ class Installation:
             "private_key": {"file": salesforce["private_key"]},
             "ca_file": ca,
         }
-        policy = {"name": "sales", "crm_connection": "crm", "mail_connection": "gmail", "options": OPTIONS}
-        mailboxes = [{"address": address, "policy": "sales"} for address in self.mailboxes]
-        return {"connections": [gmail, crm], "policies": [policy], "mailboxes": mailboxes}
+        connections, systems = [gmail, crm], {"sales": "gmail"}
+        if any(map(self.in_outlook, self.mailboxes)):
+            connections, systems = [*connections, self._outlook()], {**systems, OUTLOOK_POLICY: "outlook"}
+        policies = [
+            {"name": name, "crm_connection": "crm", "mail_connection": mail, "options": dict(self.options)}
+            for name, mail in systems.items()
+        ]
+        mailboxes = [
+            {"address": address, "policy": OUTLOOK_POLICY if self.in_outlook(address) else "sales"}
+            for address in self.mailboxes
+        ]
+        return {"connections": connections, "policies": policies, "mailboxes": mailboxes}
+
+    def _outlook(self) -> Json:
+        microsoft = self.sandbox.ready["microsoft"]
+        return {
+            "name": "outlook",
+            "vendor": "microsoft",
+            "tenant": microsoft["tenant"],
+            "client_id": microsoft["client_id"],
+            "certificate": {"file": microsoft["certificate"]},
+            "login_url": microsoft["url"],
+            "graph_url": microsoft["url"],
+            "ca_file": self.sandbox.ca,
+        }
+
+    def in_outlook(self, address: str) -> bool:
+        return address in self.sandbox.ready["microsoft"]["tokens"]
+
+    def desk(self, address: str) -> Desk:
+        """The mailbox as its user sees it."""
+        return OutlookDesk(self.sandbox, address) if self.in_outlook(address) else Desk(self.sandbox, address)
 
     @property
     def crm_user(self) -> str:
@@ -223,6 +254,44 @@ class Desk:
     def ended(self, *mails: str) -> bool:
         """Whether each carries an end marker and lies on no drop label."""
         return all(DROP not in marks and marks & ENDS for marks in self.marks(*mails))
+
+
+@dataclass(frozen=True)
+class OutlookDesk(Desk):
+    """The same of an Outlook mailbox. Marks are the categories and the path of the folder; a reason reads as in Gmail.
+    Ids are immutable ones."""
+
+    def mails(self) -> list[Json]:
+        return [
+            {**mail, "id": mail["immutableId"], "labels": [mail["folder"], *map(_as_in_gmail, mail["categories"])]}
+            for mail in self.box()["messages"]
+        ]
+
+    def box(self) -> Json:
+        """Folders, categories and messages, as they are."""
+        found: Json = self.sandbox.state("microsoft")["mailboxes"][self.address]
+        return found
+
+    def has_tree(self) -> bool:
+        return DROP in self.box()["folders"].values()
+
+    def deliver(self, raw: bytes, *labels: str) -> str:
+        """A mail arrives, wearing the categories `labels`."""
+        return str(
+            self.act("deliver", raw_base64=base64.b64encode(raw).decode(), categories=list(labels))["immutableId"]
+        )
+
+    def drop(self, mail: str) -> None:
+        self.act("drop", message=mail, to=DROP)
+
+    def act(self, action: str, **body: object) -> Json:
+        """What the user does (sandbox/microsoft/actions.py)."""
+        return self.sandbox.act("microsoft", action, user=self.address, **body)
+
+
+def _as_in_gmail(category: str) -> str:
+    end, colon, reason = category.partition(": ")
+    return f"{end}/{reason}" if colon and end in ENDS else category
 
 
 def letter(who: str, to: str, subject: str, message_id: str) -> bytes:
