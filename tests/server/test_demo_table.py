@@ -1,4 +1,4 @@
-"""The table of the demo can be read in a narrow terminal: nothing is cut off, and a wrong end is told with its reason."""
+"""The table of the demo can be read in a narrow terminal: nothing is cut off, and a wrong end is told."""
 
 from __future__ import annotations
 
@@ -20,8 +20,14 @@ def shown(width: int, **differing: Any) -> list[str]:
     rows = [
         {
             **ROW,
-            **{"title": flow.title, "provider": flow.provider, "trigger": flow.trigger, "state": flow.expected},
-            **{"ok": True, "reason": "", "problem": "", "ms": 4444},
+            "title": flow.title,
+            "provider": flow.provider,
+            "trigger": flow.trigger,
+            "state": flow.expected,
+            "ok": True,
+            "reason": "",
+            "problem": "",
+            "ms": 4444,
             **differing,
         }
         for flow in (*FLOWS, *OUTLOOK_FLOWS)
