@@ -66,6 +66,9 @@ def file(work: Work, cases: Sequence[Case], before: Spent) -> None:
     except (Busy, Denied) as error:
         _give_back(work, cases, error)
         raise
+    except Rejected as error:
+        _suspect(work, cases, error, before)
+        return
     round_ = Round(abilities, directory, _identity(work, directory), before)
     with work.commit() as tx:
         ready = [planned for case in cases if (planned := _plan(work, tx, round_, case, still_there)) is not None]
@@ -105,6 +108,18 @@ def _still_there(work: Work, cases: Iterable[Case], directory: Directory) -> fro
         and c.message.mime.message_id not in directory.filed
     }
     return frozenset(work.ports.crm.names(sorted(unsure, key=lambda r: r.id))) if unsure else frozenset()
+
+
+def _suspect(work: Work, cases: Sequence[Case], error: Rejected, before: Spent) -> None:
+    """The CRM refused the question. One mail alone is to blame for that; of many each is tried alone next time."""
+    log.error("match.refused", mails=len(cases), error=str(error))
+    with work.commit() as tx:
+        if len(cases) == 1:
+            tx.park(cases[0].filing.id, "rejected", {"error": error.detail}, work.clock())
+            tx.decide([cases[0].sighting.id], "parked", "rejected", work.since(before))
+            return
+        for case in cases:
+            _put_off(work, tx, case, work.clock(), refund=False)
 
 
 # --- planning -------------------------------------------------------------------------------------------------------

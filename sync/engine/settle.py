@@ -11,7 +11,7 @@ import structlog
 from sync.core.reasons import REASONS
 from sync.engine import tree
 from sync.engine.work import Work
-from sync.errors import Busy, Conflict, Denied, Missing
+from sync.errors import Busy, Conflict, Denied, Missing, Rejected
 from sync.model import Mark
 from sync.store.rows import Sighting
 
@@ -40,7 +40,9 @@ def settle(work: Work) -> None:
         finished: list[int] = []
         errors: list[Exception] = []
         for mark, outcome in zip(marks, outcomes, strict=True):
-            if outcome.ok or isinstance(outcome.error, Missing):
+            if isinstance(outcome.error, Rejected):  # it will be refused for ever: the CRM side is done, so is this
+                log.error("settle.refused", mailbox=work.lease.mailbox_id, error=str(outcome.error))
+            if outcome.ok or isinstance(outcome.error, (Missing, Rejected)):
                 finished += [sighting.id for sighting in by_message[mark.id]]
             elif outcome.error is not None:
                 errors.append(outcome.error)

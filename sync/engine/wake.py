@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sync.core import pace
 from sync.engine import mail, pull
 from sync.engine.work import Ports, Work, claimant
-from sync.errors import Busy, Denied, LeaseLost
+from sync.errors import Busy, Denied, LeaseLost, Rejected, Unsupported
 from sync.store.leases import Lease
 from sync.store.store import Store
 
@@ -83,7 +83,7 @@ def _run(work: Work) -> Report:
         log.info("wake.busy", mailbox=work.lease.mailbox_id, error=str(error), retry_after=error.retry_after)
         store.give_back(work.lease, clock(), not_before=not_before)
         return Report("busy", not_before)
-    except Denied as error:
+    except (Denied, Rejected, Unsupported) as error:  # of the mailbox itself: one mail's errors never come this far
         return _park(store, work.lease, error)
     except LeaseLost:
         raise
@@ -93,7 +93,7 @@ def _run(work: Work) -> Report:
         raise
 
 
-def _park(store: Store, lease: Lease, error: Denied) -> Report:
+def _park(store: Store, lease: Lease, error: Exception) -> Report:
     log.error("mailbox.parked", mailbox=lease.mailbox_id, error=str(error))
     store.park_mailbox(lease, str(error))
     return Report("parked")

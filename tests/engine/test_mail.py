@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from sync.engine.work import Ports
+from sync.errors import Rejected
+from sync.model import Mark, Outcome
 from tests.contracts.memory_crm import MemoryCrmWorld
 from tests.engine.office import DONE, DROP, FAILED, MISSING, Office, mail
 
@@ -303,3 +308,72 @@ def test_a_crm_that_denies_does_not_keep_what_is_decided_waiting(office: Office)
     office.store.activate(anna.id)
     office.settle()
     assert anna.marks(waiting) == {DONE}
+
+
+class Refusing:
+    """A port that refuses one call when `when` says so."""
+
+    def __init__(self, port: Any, call: str, when: Callable[..., bool]) -> None:
+        self._port, self._call, self._when = port, call, when
+
+    def __getattr__(self, name: str) -> Any:
+        inner = getattr(self._port, name)
+        if name != self._call:
+            return inner
+
+        def call(*args: Any) -> Any:
+            if self._when(*args):
+                raise Rejected("MALFORMED", operation=name)
+            return inner(*args)
+
+        return call
+
+
+def _refuse(office: Office, side: str, call: str, when: Callable[..., bool]) -> None:
+    plain = office.ports
+
+    def ports(mailbox_id: int) -> Ports:
+        found = plain(mailbox_id)
+        return replace(found, **{side: Refusing(getattr(found, side), call, when)})
+
+    office.ports = ports  # type: ignore[method-assign]
+
+
+def test_a_mail_that_the_crm_cannot_be_asked_about_is_parked_alone(office: Office) -> None:
+    anna = office.desk("anna")
+    keys = [anna.drop(mail(sender=f"Kim <kim{n}@widgets.example>", to="anna@northpeak.example")) for n in range(3)]
+    _refuse(office, "crm", "match", lambda question: "kim1@widgets.example" in question.addresses)
+    office.wake(anna)
+    office.settle()
+    assert anna.marks(keys[1]) == {FAILED, (*FAILED, "Refused by the CRM")}
+    assert [anna.marks(key) for key in (keys[0], keys[2])] == [{DONE}, {DONE}]
+
+
+def test_a_mailbox_that_refuses_its_tree_is_parked_with_the_reason(office: Office) -> None:
+    anna = office.desk("anna")
+    _refuse(office, "mail", "ensure_tree", lambda tree: True)
+    office.now += 3600
+    assert office.wake(anna).ended == "parked"
+    assert "MALFORMED" in (office.store.status(office.now)[0].reason or "")
+
+
+def test_a_mark_that_is_refused_for_ever_does_not_block_the_others(office: Office) -> None:
+    anna = office.desk("anna")
+    keys = [anna.drop(mail(sender=CUSTOMER, to="anna@northpeak.example")) for _ in range(2)]
+    plain = office.ports
+
+    class Partly:
+        def __init__(self, port: Any) -> None:
+            self._port = port
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._port, name)
+
+        def settle(self, marks: Sequence[Mark]) -> list[Outcome]:
+            bad = [Outcome(mark.id, Rejected("read-only item")) for mark in marks if mark.id == keys[0]]
+            return bad + list(self._port.settle([mark for mark in marks if mark.id != keys[0]]))
+
+    office.ports = lambda id_: replace(plain(id_), mail=Partly(plain(id_).mail))  # type: ignore[method-assign]
+    assert office.wake(anna).ended == "done"
+    assert anna.marks(keys[1]) == {DONE}
+    assert office.store.status(office.now)[0].lag == 0
