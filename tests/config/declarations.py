@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
-PRIVATE_KEY = (
-    rsa.generate_private_key(65537, 2048).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+_KEY = rsa.generate_private_key(65537, 2048)
+_NAME = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "mailspan")])
+_BEGINS = datetime(2026, 1, 1, tzinfo=UTC)
+PRIVATE_KEY = _KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+CERTIFICATE = (
+    PRIVATE_KEY
+    + x509.CertificateBuilder(_NAME, _NAME, _KEY.public_key(), 1, _BEGINS, _BEGINS + timedelta(days=730))
+    .sign(_KEY, hashes.SHA256())
+    .public_bytes(Encoding.PEM)
+    .decode()
 )
 SERVICE_ACCOUNT = json.dumps(
     {"type": "service_account", "client_email": "mailspan@project.example", "private_key": PRIVATE_KEY}

@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import get_args
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from server.cli import main
 from server.demo.flows import DONE, DROP, FAILED, FLOWS, MISSING
 from server.demo.outlook import OUTLOOK_FLOWS
 from sync.core.reasons import REASONS
 from sync.declare import loads
-from sync.model import Attachment, NewRecord, Question, RecordRef, Relation, Sent
+from sync.declare.vendors import VENDORS
+from sync.model import Attachment, NewRecord, NodeRole, Question, RecordRef, Relation, Sent
 from sync.policy import OPTIONS
 from sync.providers.google.auth import MAIL_SCOPES
+from sync.providers.microsoft.auth import MAIL_SCOPES as GRAPH_SCOPES
+from sync.providers.microsoft.calls import Calls
+from sync.providers.microsoft.errors import ADVICE, TOKEN_ADVICE
+from sync.providers.microsoft.http import Call
+from sync.providers.microsoft.item import ARRIVAL
+from sync.providers.microsoft.quota import APP_REQUESTS_PER_MINUTE, BATCH_PARTS, MAILBOX_REQUESTS, MAILBOX_SECONDS
+from sync.providers.microsoft.tree import FOLDERS
 from sync.providers.salesforce.directory import Plan
 from sync.providers.salesforce.graph import Fixes
 from sync.providers.salesforce.record import build
 from sync.settings import SETTINGS
 from sync.store.tables import metadata
-from tests.config.declarations import PRIVATE_KEY, SERVICE_ACCOUNT
+from tests.config.declarations import CERTIFICATE, PRIVATE_KEY, SERVICE_ACCOUNT
 from tests.docs.pages import ADMIN, ARCHITECTURE, PAGES, README, ROOT, anchors, blocks, links, prose, read, rows
 from tests.providers.salesforce.scripted import description, mail
 
@@ -46,12 +57,18 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", [README, ADMIN], ids=name)
-def test_the_example_file_is_valid(page: Path, tmp_path: Path) -> None:
+def test_the_example_file_is_valid(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (example,) = blocks(page, "yaml")
     (tmp_path / "google.json").write_text(SERVICE_ACCOUNT)
+    (tmp_path / "microsoft.pem").write_text(CERTIFICATE)
     (tmp_path / "salesforce.key").write_text(PRIVATE_KEY)
+    (tmp_path / "mailspan.yaml").write_text(example)
     declared = loads(example, "mailspan.yaml", tmp_path, {})
-    assert [box.address for box in declared.mailboxes] == ["ann@acme.example", "bob@acme.example"]
+    assert [box.address for box in declared.mailboxes] == ["ann@acme.example", "bob@acme.example", "cleo@acme.example"]
+    assert {connection.vendor for connection in declared.connections} == set(VENDORS)
+    monkeypatch.setenv("MAILSPAN_DATA_DIR", str(tmp_path / "data"))
+    result = CliRunner().invoke(main, ["apply", "--check", str(tmp_path / "mailspan.yaml")])
+    assert result.exit_code == 0, result.output
 
 
 def test_decisions_are_listed_dated_and_short() -> None:
@@ -142,8 +159,57 @@ def test_every_log_event_of_the_guide_exists() -> None:
 
 
 def test_the_guide_asks_for_the_scopes_that_are_used_and_no_others() -> None:
-    (block,) = blocks(ADMIN, "text")
-    assert tuple(block.split()) == MAIL_SCOPES
+    google, graph = blocks(ADMIN, "text")
+    assert tuple(google.split()) == MAIL_SCOPES
+    assert tuple(graph.split()) == GRAPH_SCOPES
+
+
+def test_the_permissions_for_graph_cover_what_is_called_and_no_more() -> None:
+    """By the rules of Graph: what belongs to messages and folders is Mail, the list of categories MailboxSettings; a
+    permission is asked for with ReadWrite only where something is written. Nothing is deleted, as the guide says."""
+    calls = Calls("ann@acme.example")
+    made = [_called(calls, name) for name in dir(calls) if not name.startswith("_") and name != "page"]
+    assert len(made) >= 15
+    used: dict[str, set[str]] = {}
+    for call in made:
+        kind = re.match(r"/users/[^/]+/(mailFolders|messages|outlook/masterCategories)(?=[/?]|$)", call.path)
+        assert kind, call.path
+        used.setdefault("MailboxSettings" if "outlook" in kind[1] else "Mail", set()).add(call.verb)
+    assert all({"GET"} < verbs <= {"GET", "POST", "PATCH"} for verbs in used.values())
+    asked = {f"{name}.ReadWrite" for name in used}
+    assert asked == set(GRAPH_SCOPES)
+    assert asked == {row[0].strip("`") for row in rows(ADMIN, "## Microsoft 365")[1:]}
+    roles = re.findall(r'-Role "Application ([\w.]+)"', read(ADMIN))
+    assert (set(roles), len(roles)) == (asked, len(asked))
+
+
+def _called(calls: Calls, name: str) -> Call:
+    """The request that this method makes of some arguments."""
+    method = getattr(calls, name)
+    wanted = inspect.signature(method).parameters
+    made: Call = method(*(["x"] if each == "categories" else f"a-{each}" for each in wanted))
+    return made
+
+
+def test_the_codes_that_the_guide_explains_are_microsofts() -> None:
+    text = read(ADMIN)
+    numbers = {int(found) for found in re.findall(r"AADSTS(\d+)", text)}
+    assert len(numbers) >= 5
+    assert numbers <= TOKEN_ADVICE.keys()
+    named = set(re.findall(r"`(Error\w+|MailboxNot\w+)`", text))
+    assert len(named) >= 3
+    assert named <= ADVICE.keys()
+
+
+def test_the_figures_for_outlook_are_those_of_the_code() -> None:
+    text = " ".join(read(ADMIN).split())
+    for figure in (
+        f"{MAILBOX_REQUESTS:,} requests in {'ten minutes' if MAILBOX_SECONDS == 600 else MAILBOX_SECONDS}",
+        f"{APP_REQUESTS_PER_MINUTE // 6:,} in ten seconds",
+        f"up to {BATCH_PARTS} requests into it",
+        f"**{ARRIVAL:g} seconds** after it came",
+    ):
+        assert figure in text
 
 
 @pytest.fixture(scope="module")
@@ -203,6 +269,12 @@ def test_the_permission_set_covers_what_is_read(rights: dict[str, tuple[str, str
 
 
 # --- the pages about how it works -----------------------------------------------------------------------------------
+
+
+def test_the_architecture_tells_what_becomes_of_every_role() -> None:
+    found = rows(ARCHITECTURE, "## Mail systems")[1:]
+    assert [row[0].strip("`") for row in found] == list(get_args(NodeRole))
+    assert [row[3] for row in found] == ["folder" if row[0].strip("`") in FOLDERS else "category" for row in found]
 
 
 def test_the_architecture_names_every_table_and_no_other() -> None:
