@@ -149,6 +149,12 @@ class SalesforceUser(Api):
         wanted = ", ".join(quote(a) for a in sorted(addresses))
         return {row["Email"]: row["Id"] for row in self.query(f"SELECT Id, Email FROM User WHERE Email IN ({wanted})")}  # noqa: S608
 
+    def accounts_of(self, ids: Iterable[str]) -> dict[str, str]:
+        """Contact id -> account id, of those that have one."""
+        wanted = ", ".join(quote(i) for i in sorted(ids) if i.startswith("003"))
+        rows = self.query(f"SELECT Id, AccountId FROM Contact WHERE Id IN ({wanted})") if wanted else []  # noqa: S608
+        return {row["Id"]: row["AccountId"] for row in rows if row["AccountId"]}
+
     def names(self, ids: Iterable[str]) -> dict[str, str]:
         """Titles of people records, by id."""
         out: dict[str, str] = {}
