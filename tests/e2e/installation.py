@@ -233,8 +233,17 @@ class Desk:
         found: list[Json] = self.sandbox.state("google")["mailboxes"][self.address]["messages"]
         return found
 
+    def box(self) -> Json:
+        """All that the mailbox holds."""
+        found: Json = self.sandbox.state("google")["mailboxes"][self.address]
+        return found
+
     def has_tree(self) -> bool:
-        return DROP in self.sandbox.state("google")["mailboxes"][self.address]["labels"].values()
+        return DROP in self.box()["labels"].values()
+
+    def find(self, message_id: str) -> str:
+        """The id of the mail with this Message-ID."""
+        return next(str(mail["id"]) for mail in self.mails() if mail["messageId"] == message_id)
 
     def deliver(self, raw: bytes, *labels: str) -> str:
         """A mail arrives; its id."""
@@ -243,8 +252,8 @@ class Desk:
             body["labels"] = list(labels)
         return str(self.sandbox.act("google", "deliver", **body)["id"])
 
-    def drop(self, mail: str) -> None:
-        self.sandbox.act("google", "drop_message", user=self.address, message=mail, label=DROP, move=True)
+    def drop(self, mail: str, label: str = DROP) -> None:
+        self.sandbox.act("google", "drop_message", user=self.address, message=mail, label=label, move=True)
 
     def marks(self, *mails: str) -> list[set[str]]:
         """Names of the labels on these mails."""
@@ -281,8 +290,8 @@ class OutlookDesk(Desk):
             self.act("deliver", raw_base64=base64.b64encode(raw).decode(), categories=list(labels))["immutableId"]
         )
 
-    def drop(self, mail: str) -> None:
-        self.act("drop", message=mail, to=DROP)
+    def drop(self, mail: str, label: str = DROP) -> None:
+        self.act("drop", message=mail, to=label)
 
     def act(self, action: str, **body: object) -> Json:
         """What the user does (sandbox/microsoft/actions.py)."""
@@ -304,16 +313,27 @@ def letter(who: str, to: str, subject: str, message_id: str) -> bytes:
 
 def records(sandbox: Sandbox, user: str, *message_ids: str) -> list[str]:
     """Ids of the CRM's e-mail records with these Message-IDs, asked through the vendor's API."""
-    wanted = ", ".join("'" + one.replace("'", "\\'") + "'" for one in message_ids)
+    soql = f"SELECT Id FROM EmailMessage WHERE MessageIdentifier IN ({quoted(*message_ids)})"
+    return [row["Id"] for row in query(sandbox, user, soql)]
+
+
+def quoted(*texts: str) -> str:
+    """A list for SOQL."""
+    return ", ".join("'" + one.replace("'", "\\'") + "'" for one in texts)
+
+
+def query(sandbox: Sandbox, user: str, soql: str) -> list[Json]:
+    """Rows of the CRM; the call is not metered."""
     answer = requests.get(
         sandbox.url("salesforce") + "/services/data/v67.0/query",
-        params={"q": f"SELECT Id FROM EmailMessage WHERE MessageIdentifier IN ({wanted})"},
+        params={"q": soql},
         headers={"Authorization": f"Bearer {sandbox.token('salesforce', user)}", "X-Sandbox-Onlooker": "test"},
         verify=sandbox.ca,
         timeout=20,
     )
     assert answer.status_code == 200, answer.text
-    return [row["Id"] for row in answer.json()["records"]]
+    found: list[Json] = answer.json()["records"]
+    return found
 
 
 def _words(process: psutil.Process) -> list[str]:
