@@ -258,13 +258,14 @@ def _categories(run: _Run, nodes: Sequence[Node]) -> None:
     missing: dict[str, Node] = {}
     for node in nodes:
         wanted, old = _category(run, node), category_name(node.remote_id or "")
-        kept = fold(old) in run.categories and not node.rename
+        changed = _changed(run, node)
+        kept = fold(old) in run.categories and not changed
         name = run.categories.get(fold(old if kept else wanted))
         if name is None:
             missing[wanted] = node
             continue
         run.ids[node.key] = category_id(name)
-        if node.rename and fold(name) != fold(old):
+        if changed and fold(name) != fold(old):
             run.renamed.append(node.key)
     color = {name: PRESETS.get(node.color, PRESETS["grey"]) for name, node in missing.items()}
     calls = [run.calls.create_category(name, color[name]) for name in missing]
@@ -276,7 +277,12 @@ def _categories(run: _Run, nodes: Sequence[Node]) -> None:
         run.categories[fold(made)] = made
         run.ids[node.key] = category_id(made)
         if not isinstance(answer, Conflict):
-            (run.renamed if node.rename else run.created).append(node.key)
+            (run.renamed if _changed(run, node) else run.created).append(node.key)
+
+
+def _changed(run: _Run, node: Node) -> bool:
+    """Whether it wants another name than it has: what is below a marker is named after it."""
+    return node.rename or (node.remote_id is not None and node.parent in run.renamed)
 
 
 def _made(answer: batch.Answer, name: str) -> str:
