@@ -131,6 +131,7 @@ class Connection:
             timeout=httpx.Timeout(self._timeout, connect=CONNECT_SECONDS),
             limits=httpx.Limits(max_connections=KEPT_CONNECTIONS, max_keepalive_connections=KEPT_CONNECTIONS),
             transport=self._transport,
+            trust_env=False,  # as for sign-in: a proxy of the environment must not see half of the calls
         )
         middleware = {
             **sdk_options,
