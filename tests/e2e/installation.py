@@ -260,6 +260,10 @@ class Desk:
         found = {mail["id"]: set(mail["labels"]) for mail in self.mails()}
         return [found[mail] for mail in mails]
 
+    def at_home(self, marks: set[str]) -> bool:
+        """Whether a mail that was received, with these marks, lies in the inbox."""
+        return bool(marks & {"INBOX", "Inbox"})
+
     def ended(self, *mails: str) -> bool:
         """Whether each carries an end marker and lies on no drop label."""
         return all(DROP not in marks and marks & ENDS for marks in self.marks(*mails))
