@@ -15,14 +15,13 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
-import requests
 import sqlalchemy as sa
 
 from sync.core.reasons import REASONS
 from sync.store import tables
 from tests.e2e.inprocess import declared, wake
-from tests.e2e.installation import DONE, DROP, ENDS, FAILED, MISSING, Desk, Installation
-from tests.sandboxed import ROOT, Json, Sandbox
+from tests.e2e.installation import DONE, DROP, ENDS, FAILED, MISSING, Desk, Installation, query, quoted
+from tests.sandboxed import ROOT, Sandbox
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
@@ -163,20 +162,10 @@ def judge(office: Installation) -> None:
     written = {tuple(row.records["activity"]) for row in rows if row.outcome == "done"}
     for kind, sobject in (("email", "EmailMessage"), ("task", "Task")):
         ids = sorted(id_ for found, id_ in written if found == kind)
-        there = [row for part in parts(ids, ASKED) for row in found_in_crm(office, sobject, part)]
+        there = [
+            row["Id"]
+            for part in parts(ids, ASKED)
+            for row in query(office.sandbox, office.crm_user, f"SELECT Id FROM {sobject} WHERE Id IN ({quoted(*part)})")
+        ]
         assert sorted(there) == ids
     assert {kind for kind, _ in written} <= {"email", "task"}
-
-
-def found_in_crm(office: Installation, sobject: str, ids: Sequence[str]) -> list[str]:
-    sandbox = office.sandbox
-    wanted = ", ".join(f"'{one}'" for one in ids)
-    answer = requests.get(
-        sandbox.url("salesforce") + "/services/data/v67.0/query",
-        params={"q": f"SELECT Id FROM {sobject} WHERE Id IN ({wanted})"},
-        headers={"Authorization": f"Bearer {sandbox.token('salesforce', office.crm_user)}"},
-        verify=sandbox.ca,
-        timeout=20,
-    )
-    body: Json = answer.json()
-    return [row["Id"] for row in body["records"]]
