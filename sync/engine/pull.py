@@ -12,7 +12,7 @@ from sync.model import Seen
 from sync.store.rows import NewSighting
 
 STREAM = "mail"
-ACTIVITY = "activity"  # when somebody dropped something last: epoch seconds
+ACTIVITY = "activity"  # when somebody dropped something last, or was connected: epoch seconds
 
 
 def pull(work: Work) -> None:
@@ -60,7 +60,8 @@ def _commit(work: Work, seen: Sequence[Seen], cursor: str | None, *, swept: bool
         for i in intake.decide(seen, work.drops)
     ]
     with work.commit() as tx:
-        if tx.see(intents, work.clock()):
+        new = tx.see(intents, work.clock())
+        if new or (swept and cursor is not None):  # who has just been connected will soon try it
             tx.set_cursor(ACTIVITY, f"{work.clock():.0f}")
         if cursor is not None:
             tx.set_cursor(STREAM, cursor)

@@ -104,7 +104,7 @@ def _next_look(work: Work) -> float:
     with work.commit() as tx:
         earliest = tx.pending(now).earliest
         active_at = tx.cursor(pull.ACTIVITY)
-    due = pace.next_due(work.ports.policy, now, float(active_at) if active_at else now, push_healthy=False)
+    due = pace.next_due(work.ports.policy, now, float(active_at) if active_at else None, push_healthy=False)
     return min(due, earliest)
 
 

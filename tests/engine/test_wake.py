@@ -168,3 +168,16 @@ def test_a_mailbox_with_many_drops_lets_the_others_have_a_turn(office: Office) -
     office.settle()
     assert len(office.crm.activities()) == 120
     assert all(anna.marks(key) == {DONE} for key in keys)
+
+
+def test_a_mailbox_in_which_nothing_happens_is_looked_at_less_and_less(office: Office) -> None:
+    anna = office.desk("anna")
+    connected, poll = office.now, office.policy.drop_poll_seconds
+    waits: dict[float, float] = {}
+    for quiet in (60.0, 3600.0, 86_400.0):
+        office.now = connected + quiet
+        waits[quiet] = office.wake(anna).next_look - office.now
+    assert list(waits.values()) == [pytest.approx(poll * times, abs=0.1) for times in (1, 2, 4)]
+    anna.drop(mail(sender=CUSTOMER, to="anna@northpeak.example"))
+    report = office.wake(anna)
+    assert report.next_look - office.now == pytest.approx(poll, abs=0.1)
