@@ -10,7 +10,7 @@ JOBS   ?= auto
 UV     ?= uv
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check lint types imports format docs lock clean
+.PHONY: help install demo test bench check lint types imports format docs lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ demo: $(STAMP) ## start everything on this machine, drop mails, show them in the
 
 test: $(STAMP) ## run all tests
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+
+bench: $(STAMP) ## measure calls, speed and recovery beside a naive peer; ARGS="gmail idle" measures parts
+	$(BIN)/python -m benchmarks $(ARGS)
 
 check: lint types imports test ## ruff, mypy --strict, import-linter, tests
 

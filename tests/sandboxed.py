@@ -14,7 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 Json = dict[str, Any]
 ROOT = Path(__file__).resolve().parent.parent
@@ -37,12 +37,16 @@ class Sandbox:
         self.record = record
 
     @classmethod
-    def start(cls, *, record: Path | None = None, seed: bool = True, arguments: Sequence[str] = ()) -> Sandbox:
-        """Start on free ports and wait for the ready line; RuntimeError with its words when it fails."""
+    def start(
+        cls, *, record: Path | None = None, seed: bool = True, arguments: Sequence[str] = (), log: IO[str] | None = None
+    ) -> Sandbox:
+        """Start on free ports and wait for the ready line; RuntimeError with its words when it fails.
+
+        What it says goes into `log`; without, where ours goes."""
         command = [sys.executable, "-m", "sandbox", "--json", "--parent-pid", str(os.getpid()), *arguments]
         command += ["--record", str(record)] if record else []
         command += [] if seed else ["--no-seed"]
-        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True)
         assert process.stdout is not None
         line = process.stdout.readline()
         if not line:
