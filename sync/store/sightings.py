@@ -20,6 +20,8 @@ T = TypeVar("T")
 _CHUNK = 500  # bound values per statement: far below every limit
 _COLUMNS = [column for column in sighting.c if column.name != "rank"]
 _PERSON_WAITS = "click"
+_PUT = ("label", "folder")  # the mail was moved or copied, and goes home when it is settled
+_IN_PLACE = ("category", "retry")  # it lies where it lay
 
 
 def chunks(items: Iterable[T]) -> Iterator[list[T]]:
@@ -124,7 +126,7 @@ REOPENED = {
 def _see_again(conn: sa.Connection, mailbox_id: int, known: Mapping[tuple[str, str], NewSighting], now: float) -> int:
     remote_ids = sorted({remote_id for remote_id, _ in known})
     query = sa.select(sighting).where(sighting.c.mailbox_id == mailbox_id, sighting.c.remote_id.in_(remote_ids))
-    reopened, gained, urgent = [], [], []
+    reopened, gained, put, urgent = [], [], [], []
     for row in conn.execute(query.order_by(sighting.c.id).with_for_update(key_share=True)):
         intent = known.get((row.remote_id, row.target))
         if intent is None:
@@ -134,9 +136,11 @@ def _see_again(conn: sa.Connection, mailbox_id: int, known: Mapping[tuple[str, s
             continue
         if not intent.labels <= set(row.labels):
             gained.append({"row": row.id, "labels": sorted({*row.labels, *intent.labels})})
+        if row.trigger in _IN_PLACE and intent.trigger in _PUT:  # it was put away meanwhile, so it must come home
+            put.append({"row": row.id, "trigger": intent.trigger, "archived": intent.archived})
         if intent.trigger == _PERSON_WAITS and row.state == "open" and row.rank:
             urgent.append({"row": row.id, "trigger": _PERSON_WAITS, "rank": 0, "not_before": 0.0})
-    for values in (reopened, gained, urgent):
+    for values in (reopened, gained, put, urgent):
         update_each(conn, values)
     return len(reopened)
 

@@ -149,6 +149,31 @@ def test_a_parked_mail_is_filed_after_retry(office: Office) -> None:
     assert anna.marks(key) == {DONE}
 
 
+def test_a_mail_that_is_dropped_while_its_retry_waits_comes_home(office: Office) -> None:
+    anna = office.desk("anna")
+    office.crm.demand("contact")
+    key = anna.drop(mail(sender=CUSTOMER, to="anna@northpeak.example"))
+    office.wake(anna)
+    office.crm.contact("Lee", "kim@widgets.example")
+    office.store.retry("all", office.now)
+    anna.box.drop(key, anna.label(*DROP))
+    office.wake(anna)
+    assert anna.marks(key) == {DONE}
+    assert anna.state(key).inbox
+
+
+def test_a_categorised_mail_that_is_dropped_before_it_is_filed_comes_home(office: Office) -> None:
+    anna = office.desk("anna")
+    key = anna.box.deliver(mail(sender=CUSTOMER, to="anna@northpeak.example"))
+    anna.box.drop(key, anna.label("Track in CRM"), move=False)
+    office.crm.fault("down")
+    office.wake(anna)
+    anna.box.drop(key, anna.label(*DROP))
+    office.settle()
+    assert anna.marks(key) == {DONE}
+    assert anna.state(key).inbox
+
+
 def test_a_dropped_again_mail_is_settled_and_not_doubled(office: Office) -> None:
     anna = office.desk("anna")
     key = anna.drop(mail(sender=CUSTOMER, to="anna@northpeak.example"))
