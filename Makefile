@@ -7,10 +7,13 @@ BIN    := $(VENV)/bin
 ARGS   ?=
 # Test processes side by side; 0 runs them in one process
 JOBS   ?= auto
+# Of make soak
+STEPS  ?= 10000
+SEED   ?=
 UV     ?= uv
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test bench check lint types imports format docs lock clean
+.PHONY: help install demo test soak bench check lint types imports format docs lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +25,9 @@ demo: $(STAMP) ## start everything on this machine, drop mails, show them in the
 
 test: $(STAMP) ## run all tests
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+
+soak: $(STAMP) ## 10,000 random steps of users, faults and crashes; prints seed and result; SEED=7 tells the same again
+	$(BIN)/python -m tests.engine.soak --steps $(STEPS) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 bench: $(STAMP) ## measure calls, speed and recovery beside a naive peer; ARGS="gmail idle" measures parts
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -155,15 +155,23 @@ class Office:
                 return
             self.now += 1.0
 
-    @contextmanager
-    def killing(self, point: int) -> Iterator[list[str]]:
+    def killing(self, point: int) -> AbstractContextManager[list[str]]:
         """The worker dies at the `point`-th moment of a remote call or a commit (1, 2, ...); gives the moments seen."""
+
+        def die() -> None:
+            raise Killed
+
+        return self.at(point, die)
+
+    @contextmanager
+    def at(self, point: int, deed: Callable[[], None]) -> Iterator[list[str]]:
+        """`deed` happens at the `point`-th moment of a remote call or a commit (1, 2, ...); gives the moments seen."""
         seen: list[str] = []
 
         def heard(name: str, before: bool) -> None:
             seen.append(f"{'before' if before else 'after'} {name}")
             if len(seen) == point:
-                raise Killed(seen[-1])
+                deed()
 
         self.heard = heard
         under = self.store.under

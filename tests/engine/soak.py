@@ -1,0 +1,53 @@
+"""Thousands of steps of `Users` with new random numbers: `python -m tests.engine.soak --steps 10000 --seed 7`.
+
+Prints the seed and the result; the same seed tells the same stories. A story that fails is shortened and printed.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sys
+import time
+
+import click
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis.stateful import get_state_machine_test
+
+from tests.engine.test_machine import Users
+
+STORY = 100  # steps
+
+
+@click.command()
+@click.option("--steps", default=10_000, help="At least so many steps.")
+@click.option("--seed", "number", type=int, help="Of an earlier run; else a new one.")
+@click.option("--shrink/--no-shrink", default=True, help="Shorten a story that fails.")
+def main(steps: int, number: int | None, shrink: bool) -> None:
+    """Tell random stories of users, faults and crashes to the engine until one fails or there were enough steps."""
+    number = secrets.randbelow(1_000_000) if number is None else number
+    click.echo(f"seed {number}, {steps} steps in stories of {STORY}")
+    phases = [Phase.generate, Phase.shrink] if shrink else [Phase.generate]
+    how = settings(
+        max_examples=-(-steps // STORY),
+        stateful_step_count=STORY,
+        deadline=None,
+        database=None,
+        phases=phases,
+        print_blob=False,
+        suppress_health_check=list(HealthCheck),
+    )
+    started = time.monotonic()
+    try:
+        seed(number)(get_state_machine_test(Users, settings=how))()
+    except Exception:
+        click.echo(f"FAILED: seed {number}, after {Users.steps} steps, {time.monotonic() - started:.0f} s", err=True)
+        raise
+    for moment, count in sorted(Users.seen.items()):
+        click.echo(f"  {count:5} times {moment}")
+    click.echo(
+        f"passed: seed {number}, {Users.steps} steps, {time.monotonic() - started:.0f} s: nothing lost or doubled"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
