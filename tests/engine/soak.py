@@ -8,6 +8,7 @@ from __future__ import annotations
 import secrets
 import sys
 import time
+from itertools import count
 
 import click
 from hypothesis import HealthCheck, Phase, seed, settings
@@ -28,7 +29,7 @@ def main(steps: int, number: int | None, shrink: bool) -> None:
     click.echo(f"seed {number}, {steps} steps in stories of {STORY}")
     phases = [Phase.generate, Phase.shrink] if shrink else [Phase.generate]
     how = settings(
-        max_examples=-(-steps // STORY),
+        max_examples=min(-(-steps // STORY), 20),
         stateful_step_count=STORY,
         deadline=None,
         database=None,
@@ -38,12 +39,15 @@ def main(steps: int, number: int | None, shrink: bool) -> None:
     )
     started = time.monotonic()
     try:
-        seed(number)(get_state_machine_test(Users, settings=how))()
+        for part in count(number * 1000):  # a story may end early
+            if Users.steps >= steps:
+                break
+            seed(part)(get_state_machine_test(Users, settings=how))()
     except Exception:
         click.echo(f"FAILED: seed {number}, after {Users.steps} steps, {time.monotonic() - started:.0f} s", err=True)
         raise
-    for moment, count in sorted(Users.seen.items()):
-        click.echo(f"  {count:5} times {moment}")
+    for moment, times in sorted(Users.seen.items()):
+        click.echo(f"  {times:5} times {moment}")
     click.echo(
         f"passed: seed {number}, {Users.steps} steps, {time.monotonic() - started:.0f} s: nothing lost or doubled"
     )

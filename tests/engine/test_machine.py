@@ -192,6 +192,13 @@ class Users(RuleBasedStateMachine):
         """Another worker wakes a mailbox (the same one, too) in the middle of it."""
         self.town.interrupted(who, point, lambda moment: self.town.wake(other))
 
+    @rule(who=WHO, point=st.integers(1, 30))
+    def one_mail_for_all(self, who: int, point: int) -> None:
+        """Everybody drops the same mail, and two workers are at it together."""
+        for copy in self.town.arrive(who, "shared", 3):
+            self.town.drop(copy)
+        self.town.interrupted(who, point, lambda moment: self.town.wake((who + 1) % 3))
+
     @rule(who=WHO, point=st.integers(1, 30), deed=st.sampled_from(DEEDS), pick=PICK)
     def user_meanwhile(self, who: int, point: int, deed: str, pick: int) -> None:
         self.town.interrupted(who, point, lambda moment: self.town.user(deed, pick))

@@ -279,7 +279,10 @@ class Town:
             self.wake(ids.index(mailbox_id), knock=False)
 
     def interrupted(self, who: int, point: int, deed: Callable[[str], None]) -> None:
-        """A wake, at whose `point`-th moment of a remote call or a commit (it is told which) something happens."""
+        """A wake with something to do, at whose `point`-th moment of a remote call or a commit (it is told which)
+        something happens."""
+        for copy in self.arrive(who, "unknown", 2):
+            self.drop(copy)
         with self.office.at(point, lambda: deed(moments[-1])) as moments, contextlib.suppress(Killed):
             self.wake(who)
 
