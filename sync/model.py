@@ -170,23 +170,6 @@ class Mark:
     home: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
-    """A summary e-mail: keyed create-or-replace (product.md 14)."""
-
-    key: str
-    labels: frozenset[str]
-    mime: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Watch:
-    """A push channel and when it ends (UTC)."""
-
-    id: str
-    expires: datetime
-
-
 # --- the CRM --------------------------------------------------------------------------------------------------------
 
 

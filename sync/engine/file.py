@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -146,8 +147,11 @@ def _plan(work: Work, tx: Transaction, round_: Round, case: Case, still_there: f
         if isinstance(plan, Entry):
             plan = plans.with_owner(plan, identity.address)
         trace = traces.trace(found, plan, work.store.hash)
-    except Exception as error:  # whatever one mail does to us, the others go on
-        log.error("plan.failed", filing=case.filing.id, error=type(error).__name__, exc_info=True)
+    except Exception as error:  # noqa: BLE001 - whatever one mail does to us, the others go on
+        at = [f"{frame.name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
+        log.error(
+            "plan.failed", filing=case.filing.id, error=type(error).__name__, at=at
+        )  # its text may quote the mail
         _failed(work, tx, round_, case, Rejected(type(error).__name__, reason="internal_error"), {})
         return None
     if isinstance(plan, plans.Skip):

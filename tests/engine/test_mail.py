@@ -402,3 +402,27 @@ def test_a_mark_that_is_refused_for_ever_does_not_block_the_others(office: Offic
     assert office.wake(anna).ended == "done"
     assert anna.marks(keys[1]) == {DONE}
     assert office.store.status(office.now)[0].lag == 0
+
+
+def test_a_mail_that_breaks_our_plan_is_parked_and_its_text_stays_out_of_the_log(
+    office: Office, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from sync.core import filing
+
+    plain = filing.plan
+
+    def plan(message: Any, *args: Any, **kwargs: Any) -> Any:
+        if message.mime.subject == "quartz secret":
+            raise ValueError(message.mime.subject)
+        return plain(message, *args, **kwargs)
+
+    monkeypatch.setattr(filing, "plan", plan)
+    anna = office.desk("anna")
+    bad = anna.drop(mail("quartz secret", sender=CUSTOMER, to="anna@northpeak.example"))
+    good = anna.drop(mail(sender=CUSTOMER, to="anna@northpeak.example"))
+    office.wake(anna)
+    assert anna.marks(bad) == {FAILED, (*FAILED, "Internal error")}
+    assert anna.marks(good) == {DONE}
+    told = capsys.readouterr()
+    assert "plan.failed" in told.out + told.err
+    assert "quartz secret" not in told.out + told.err
