@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Collection, Iterator, Mapping, Sequence, Set
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
 
 from sync.core.labels import clean
 from sync.core.mime import parse
-from sync.errors import Busy, Conflict, CursorExpired, Denied, Missing, RemoteError
+from sync.errors import Busy, Conflict, CursorExpired, Missing, RemoteError
 from sync.model import LabelMap, LabelTree, Mark, Message, Outcome, Page, Seen
 from sync.ports import Meter
-from tests.contracts.mail_world import CountingMeter, FaultKind, State
+from tests.contracts.mail_world import CountingMeter, State
+from tests.contracts.memory_service import Allowance, Line, Service
 
 PER_CALL = 50
+BULK = 50.0  # units of a change of many mails at once, which is cheaper than 5 for each from 11 on (providers.md 1.1)
 SYSTEM = frozenset({"INBOX", "SENT", "UNREAD", "STARRED"})
 
 
@@ -47,10 +47,11 @@ class MemoryMailbox:
     paths: dict[str, tuple[str, ...]] = field(default_factory=dict)
     events: list[_Event] = field(default_factory=list)
     oldest: int = 0  # cursors before this number are too old
+    allowance: Allowance | None = None
     _numbers: count[int] = field(default_factory=lambda: count(1))
 
     def provider(self, meter: Meter | None = None) -> MemoryMail:
-        return MemoryMail(self, meter or CountingMeter())
+        return MemoryMail(self, Line(self.world, meter or CountingMeter(), self.allowance))
 
     def deliver(self, raw: bytes, *, labels: Sequence[str] = (), inbox: bool = True) -> str:
         return self._add(raw, {"UNREAD", *labels} | ({"INBOX"} if inbox else set()))
@@ -63,7 +64,7 @@ class MemoryMailbox:
         known = {parse(mail.raw).message_id: mail.thread for mail in self.mails.values()}
         number = next(self._numbers)
         thread = next((known[key] for key in parsed.references if key in known), f"thread-{number}")
-        self.mails[f"mail-{number}"] = _Mail(raw, thread, labels, time.time())
+        self.mails[f"mail-{number}"] = _Mail(raw, thread, labels, self.world.clock())
         self.events.append(_Event(next(self._numbers), f"mail-{number}", None, frozenset(labels)))
         return f"mail-{number}"
 
@@ -103,10 +104,14 @@ class MemoryMailbox:
         return key
 
     def rename_label(self, label: str, name: str) -> None:
+        self.move_label(label, *self.paths[label][:-1], name)
+
+    def move_label(self, label: str, *path: str) -> None:
+        """To another place or name; what lies below follows."""
         old = self.paths[label]
-        for key, path in self.paths.items():
-            if path[: len(old)] == old:
-                self.paths[key] = (*old[:-1], name, *path[len(old) :])
+        for key, there in self.paths.items():
+            if there[: len(old)] == old:
+                self.paths[key] = (*path, *there[len(old) :])
 
     def delete_label(self, label: str) -> None:
         del self.paths[label]
@@ -124,16 +129,26 @@ class MemoryMailbox:
     def thread(self, message_id: str) -> str:
         return self.mails[message_id].thread
 
+    def tags(self, message_id: str) -> frozenset[str]:
+        """All labels of a message, those of the system too."""
+        return frozenset(self.mails[message_id].labels)
+
+    def tag(self, message_id: str, label: str) -> None:
+        self.change(message_id, {label}, set())
+
+    def untag(self, message_id: str, labels: Set[str]) -> None:
+        self.change(message_id, set(), labels)
+
 
 @dataclass(slots=True)
 class MemoryMail:
-    """The adapter. Every remote call goes through `_call`, where it is paid, counted and may fail."""
+    """The adapter. Every remote call goes over the line, where it is paid, counted and may fail."""
 
     box: MemoryMailbox
-    meter: Meter
+    line: Line
 
     def ensure_tree(self, tree: LabelTree) -> LabelMap:
-        self._call("labels.list")
+        self.line.call("labels.list")
         ids: dict[str, str] = {}
         created, renamed = [], []
         kept = {node.remote_id for node in tree.nodes if node.remote_id in self.box.paths}
@@ -141,11 +156,11 @@ class MemoryMail:
             path = (*(self.box.paths[ids[node.parent]] if node.parent else ()), clean(node.name))
             found = node.remote_id if node.remote_id in self.box.paths else self._named(path, kept)
             if found is None:
-                self._call("labels.create", writes=True)
+                self.line.call("labels.create", 5, writes=True)
                 found = self.box.create_label(*path)
                 created.append(node.key)
             elif node.rename and self.box.paths[found] != path:
-                self._call("labels.rename", writes=True)
+                self.line.call("labels.rename", 5, writes=True)
                 self.box.rename_label(found, path[-1])
                 renamed.append(node.key)
             kept.add(found)
@@ -158,15 +173,17 @@ class MemoryMail:
         return next((key for key in same if key not in taken), None)
 
     def changes(self, cursor: str | None, labels: Sequence[str] = ()) -> Page[Seen]:
-        self._call("changes")
         if cursor is None:
+            self.line.call("changes")
             return Page((), str(self.box.now()))
-        if not cursor.isdigit() or int(cursor) < self.box.oldest:
-            raise CursorExpired("too old")
-        fresh = [event for event in self.box.events if event.number > int(cursor)]
-        page = fresh[: self.box.world.page]
-        more = len(page) < len(fresh)
-        return Page(self._folded(page), str(page[-1].number) if page else cursor, more=more)
+        with self.line.answer("changes", 2) as trouble:
+            if not cursor.isdigit() or int(cursor) < self.box.oldest:
+                raise CursorExpired("too old")
+            fresh = [event for event in self.box.events if event.number > int(cursor)]
+            page = fresh[: self.box.world.page]
+            more = len(page) < len(fresh)
+            seen = () if trouble == "empty" else self._folded(page)
+            return Page(seen, str(page[-1].number) if page else cursor, more=more)
 
     def _folded(self, events: Sequence[_Event]) -> tuple[Seen, ...]:
         stretches: dict[str, list[_Event]] = {}
@@ -184,20 +201,21 @@ class MemoryMail:
         return self.box.mails[key].thread if key in self.box.mails else ""
 
     def dropped(self, labels: Sequence[str]) -> Sequence[Seen]:
-        self._call("dropped")
         wanted = set(labels)
-        return [
+        found = [
             Seen(key, mail.thread, frozenset(mail.labels & wanted))
             for key, mail in self.box.mails.items()
             if mail.labels & wanted
         ]
+        return self.line.listing("dropped", 5.0 * max(len(wanted), 1), found)
 
     def read(self, ids: Sequence[str]) -> Mapping[str, Message | RemoteError]:
         out: dict[str, Message | RemoteError] = {}
         unique = list(dict.fromkeys(ids))
         for start in range(0, len(unique), PER_CALL):
-            self._call("read")
-            for key in unique[start : start + PER_CALL]:
+            part = unique[start : start + PER_CALL]
+            self.line.call("read", 20.0 * len(part))
+            for key in part:
                 out[key] = self._message(key) if key in self.box.mails else Missing("gone")
         return out
 
@@ -219,8 +237,8 @@ class MemoryMail:
     def settle(self, marks: Sequence[Mark]) -> Sequence[Outcome]:
         if not marks:
             return []
-        with self._answer("settle"):
-            return [self._settled(mark) for mark in marks]
+        with self.line.answer("settle", min(5.0 * len(marks), BULK), writes=True) as trouble:
+            return [self._settled(mark) for mark in (marks[: len(marks) // 2] if trouble == "cut" else marks)]
 
     def _settled(self, mark: Mark) -> Outcome:
         if mark.id not in self.box.mails:
@@ -232,32 +250,9 @@ class MemoryMail:
         return Outcome(mark.id)
 
     def lag(self, labels: Sequence[str]) -> Mapping[str, float]:
-        self._call("lag")
+        self.line.call("lag", 25)
         lying = {label: [mail.received for mail in self.box.mails.values() if label in mail.labels] for label in labels}
         return {label: min(dates) for label, dates in lying.items() if dates}
-
-    def _call(self, method: str, *, writes: bool = False) -> None:
-        """One remote call whose answer may get lost."""
-        with self._answer(method, writes=writes):
-            return
-
-    @contextmanager
-    def _answer(self, method: str, *, writes: bool = True) -> Iterator[None]:
-        """Around the effect of one remote call: it is paid and counted, and may fail before or after the effect."""
-        self.meter.spend(method, 1.0)
-        world = self.box.world
-        world.request_count += 1
-        kind, wait = world.faults.pop(0) if world.faults else (None, None)
-        if kind == "revoked":
-            raise Denied("connect the mailbox again")
-        if kind == "throttled":
-            self.meter.throttled(method, wait or 5.0)
-        if kind in ("throttled", "down", "reset"):
-            raise Busy(str(kind), retry_after=wait or 5.0)
-        world.write_count += writes
-        yield
-        if kind == "lost":
-            raise Busy("no answer")
 
 
 def _gained(event: _Event) -> bool:
@@ -265,17 +260,12 @@ def _gained(event: _Event) -> bool:
 
 
 @dataclass(slots=True)
-class MemoryWorld:
-    """Mailboxes that share page size, counters and faults. `name` as in `MailWorld`."""
+class MemoryWorld(Service):
+    """Mailboxes with labels. `name`, `places` and `named_markers` as in `MailWorld`."""
 
     name: str = "memory"
     places: bool = False
     named_markers: bool = False
-    page: int = 500
-    request_count: int = 0
-    write_count: int = 0
-    part_throttled: bool = False
-    faults: list[tuple[FaultKind, float | None]] = field(default_factory=list)
     boxes: list[MemoryMailbox] = field(default_factory=list)
 
     def mailbox(self) -> MemoryMailbox:
@@ -291,18 +281,3 @@ class MemoryWorld:
     def expire_cursors(self) -> None:
         for box in self.boxes:
             box.oldest = next(box._numbers)
-
-    def small_pages(self, size: int) -> None:
-        self.page = size
-
-    def fault(self, kind: FaultKind, *, retry_after: float | None = None) -> None:
-        self.faults.append((kind, retry_after))
-
-    def throttle_part(self) -> None:
-        self.part_throttled = True
-
-    def requests(self) -> int:
-        return self.request_count
-
-    def writes(self) -> int:
-        return self.write_count

@@ -14,6 +14,7 @@ from sync.model import LabelMap, LabelTree, Mark, Message, Node, Seen, Target
 from sync.ports import MailProvider
 from tests.contracts.gmail_world import GmailWorld
 from tests.contracts.mail_world import CountingMeter, MailWorld, State, UserMailbox, mail
+from tests.contracts.memory_folders import FolderWorld
 from tests.contracts.memory_mail import MemoryWorld
 from tests.contracts.outlook_world import OutlookWorld
 
@@ -37,11 +38,11 @@ PATHS = {
 }
 
 
-@pytest.fixture(params=["memory", "gmail", "outlook"])
+@pytest.fixture(params=["memory", "folders", "gmail", "outlook"])
 def world(request: pytest.FixtureRequest) -> Iterator[MailWorld]:
     """A mail system per adapter."""
-    if request.param == "memory":
-        yield MemoryWorld()
+    if request.param in ("memory", "folders"):
+        yield MemoryWorld() if request.param == "memory" else FolderWorld()
         return
     made = {"gmail": GmailWorld, "outlook": OutlookWorld}[request.param](request.getfixturevalue("bare_sandbox"))
     yield made
