@@ -20,8 +20,8 @@ OTHER_WAIT = 1.0  # seconds until we look again at a mail that a colleague's mai
 def run(work: Work) -> None:
     """One round. Raises `Busy`, `Denied` or `LeaseLost`: what was committed stays, what was not is found again."""
     work.lane("background")
-    pull.pull(work)
-    settle.settle(work)  # what an earlier wake decided but could not settle
+    if pull.pull(work):
+        settle.settle(work)  # what an earlier wake decided but could not settle
     while work.clock() < work.turn_ends and (claimed := _claim(work)):
         work.lane("person")
         before = work.spent()
@@ -56,16 +56,14 @@ def _fetch(work: Work, claimed: Sequence[Sighting]) -> list[tuple[Sighting, Mess
     except (Busy, Denied) as error:
         _give_back(work, claimed, error)
         raise
-    out: list[tuple[Sighting, Message]] = []
-    with work.commit() as tx:
-        tx.decide([s.id for s in tired], "parked", "too_many_attempts")
-        for sighting in fresh:
-            item = found.get(sighting.remote_id, Missing("not in the answer"))
-            if isinstance(item, RemoteError):
-                _unread(work, tx, sighting, item)
-            else:
-                out.append((sighting, item))
-    return out
+    answers = [(sighting, found.get(sighting.remote_id, Missing("not in the answer"))) for sighting in fresh]
+    unread = [(sighting, error) for sighting, error in answers if isinstance(error, RemoteError)]
+    if tired or unread:
+        with work.commit() as tx:
+            tx.decide([s.id for s in tired], "parked", "too_many_attempts")
+            for sighting, error in unread:
+                _unread(work, tx, sighting, error)
+    return [(sighting, message) for sighting, message in answers if isinstance(message, Message)]
 
 
 def _unread(work: Work, tx: Transaction, sighting: Sighting, error: RemoteError) -> None:

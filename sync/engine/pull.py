@@ -15,17 +15,18 @@ STREAM = "mail"
 ACTIVITY = "activity"  # when somebody dropped something last, or was connected: epoch seconds
 
 
-def pull(work: Work) -> None:
+def pull(work: Work) -> bool:
     """Read what changed, page by page; at first sync, after an expired cursor and at every sweep also what lies there.
+    Whether something from before waits to be settled.
 
     The cursor is taken before the level is read, so that what happens in between is seen by the next look.
     """
     now = work.clock()
     with work.commit() as tx:
         cursor = tx.cursor(STREAM)
-        swept_at = tx.swept_at()
+        swept_at, remembered, waiting = tx.swept_at(), tx.labels(), bool(tx.decided(1))
     sweep = cursor is None or now - swept_at >= work.ports.policy.sweep_minutes * 60
-    if not tree.load(work) or sweep:
+    if not tree.load(work, remembered) or sweep:
         tree.ensure(work)
     if cursor is not None:
         try:
@@ -37,6 +38,7 @@ def pull(work: Work) -> None:
         _sweep(work, cursor)
     elif sweep:
         _sweep(work, None)
+    return waiting
 
 
 def _follow(work: Work, cursor: str) -> None:

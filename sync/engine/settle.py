@@ -52,6 +52,8 @@ def settle(work: Work) -> None:
         if errors:
             _judge(work, errors, retried)
             retried = True
+        elif len(decided) < BATCH:
+            return
 
 
 def _sum(calls: Mapping[str, Mapping[str, float]], more: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:

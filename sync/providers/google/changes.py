@@ -40,7 +40,7 @@ class _State:
 def read(api: Api, cursor: str | None) -> Page[Seen]:
     """What happened since `cursor`; see `MailProvider.changes`. 2 units per page of 500 records."""
     if cursor is None:
-        profile = api.call(Call("getProfile", api.client.users().getProfile(userId="me")))
+        profile = api.call(Call("getProfile", api.build.users.getProfile(userId="me")))
         return Page((), str(profile["historyId"]))
     records: list[Mapping[str, Any]] = []
     token: str | None = None
@@ -55,7 +55,7 @@ def read(api: Api, cursor: str | None) -> Page[Seen]:
 
 
 def _page(api: Api, cursor: str, token: str | None) -> dict[str, Any]:
-    request = api.client.users().history().list(
+    request = api.build.history.list(
         userId="me",
         startHistoryId=cursor,
         historyTypes=list(HISTORY_TYPES),

@@ -123,7 +123,7 @@ class Gmail:
             self._met.popitem(last=False)
 
     def _get(self, message_id: str, form: str) -> Call:
-        request = self._api.client.users().messages().get(userId="me", id=message_id, format=form)
+        request = self._api.build.messages.get(userId="me", id=message_id, format=form)
         return Call("messages.get", request)
 
     def _message(self, key: str, body: Mapping[str, Any]) -> Message | RemoteError:
@@ -145,7 +145,7 @@ class Gmail:
 
     def _lying(self, labels: Sequence[str]) -> dict[str, list[Mapping[str, Any]]]:
         """Label -> what lies in it, newest first, for labels that are not empty; one that is gone is empty."""
-        resource = self._api.client.users().labels()
+        resource = self._api.build.labels
         wanted = list(dict.fromkeys(labels))
         counts = batch.run(self._api, [Call("labels.get", resource.get(userId="me", id=key)) for key in wanted])
         filled = [
@@ -170,7 +170,7 @@ class Gmail:
 
     def _list(self, label: str, token: str | None) -> Call:
         more = {"pageToken": token} if token else {}
-        request = self._api.client.users().messages().list(userId="me", labelIds=[label], maxResults=LIST_PAGE, **more)
+        request = self._api.build.messages.list(userId="me", labelIds=[label], maxResults=LIST_PAGE, **more)
         return Call("messages.list", request)
 
     def _learn(self, ids: Sequence[str]) -> dict[str, RemoteError]:

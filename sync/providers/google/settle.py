@@ -74,7 +74,7 @@ def _corrected(edit: _Edit, error: RemoteError, existing: frozenset[str]) -> lis
 
 
 def _call(api: Api, edit: _Edit) -> Call:
-    messages = api.client.users().messages()
+    messages = api.build.messages
     body = {"addLabelIds": sorted(edit.delta[0]), "removeLabelIds": sorted(edit.delta[1])}
     if len(edit.ids) > 1:
         return Call("messages.batchModify", messages.batchModify(userId="me", body={"ids": edit.ids, **body}))
@@ -82,5 +82,5 @@ def _call(api: Api, edit: _Edit) -> Call:
 
 
 def _label_ids(api: Api) -> frozenset[str]:
-    answer = api.call(Call("labels.list", api.client.users().labels().list(userId="me")))
+    answer = api.call(Call("labels.list", api.build.labels.list(userId="me")))
     return frozenset(label["id"] for label in answer.get("labels", ()))

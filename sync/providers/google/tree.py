@@ -84,7 +84,7 @@ def ensure(api: Api, tree: LabelTree) -> LabelMap:
 
 def _list(api: Api) -> _Labels:
     labels = _Labels()
-    answer = api.call(Call("labels.list", api.client.users().labels().list(userId="me")))
+    answer = api.call(Call("labels.list", api.build.labels.list(userId="me")))
     for label in answer.get("labels", ()):
         labels.put(label["id"], label["name"], system=label.get("type") == "system")
     return labels
@@ -128,7 +128,7 @@ def _rename(run: _Run, node: Node, label_id: str) -> None:
         return
     moves = {label_id: new}
     moves |= {below: new + run.labels.names[below][len(old) :] for below in run.labels.below(old)}
-    patch = run.api.client.users().labels().patch
+    patch = run.api.build.labels.patch
     calls = [
         Call("labels.patch", patch(userId="me", id=key, body={"name": name})) for key, name in sorted(moves.items())
     ]
@@ -143,7 +143,7 @@ def _create(run: _Run, nodes: Sequence[Node]) -> None:
     """Create the labels; one that somebody else made meanwhile (409) is looked up and adopted."""
     if not nodes:
         return
-    create = run.api.client.users().labels().create
+    create = run.api.build.labels.create
     calls = []
     for node in nodes:
         path = run.labels.free(run.path(node))
