@@ -7,13 +7,14 @@ BIN    := $(VENV)/bin
 ARGS   ?=
 # Test processes side by side; 0 runs them in one process
 JOBS   ?= auto
-# Of make soak
+# Of make soak and make fuzz
 STEPS  ?= 10000
+MAILS  ?= 100000
 SEED   ?=
 UV     ?= uv
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test soak bench check lint types imports format docs lock clean
+.PHONY: help install demo test soak fuzz bench check lint types imports format docs lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +29,10 @@ test: $(STAMP) ## run all tests
 
 soak: $(STAMP) ## 10,000 random steps of users, faults and crashes; prints seed and result; SEED=7 tells the same again
 	$(BIN)/python -m tests.engine.soak --steps $(STEPS) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+fuzz: $(STAMP) ## 100,000 mutated mails through parsing, matching and planning; SEED=7 makes the same again
+	MAILSPAN_FUZZ_COUNT=$(MAILS) MAILSPAN_FUZZ_SEED=$(SEED) $(BIN)/python -m pytest tests/core/test_fuzz.py -s \
+	  --timeout=0 -k stated_way $(ARGS)
 
 bench: $(STAMP) ## measure calls, speed and recovery beside a naive peer; ARGS="gmail idle" measures parts
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -33,6 +33,9 @@ MAX_FILES = 50
 MAX_FILE_BYTES = 35 << 20
 """Attachments of one mail that are stored at most: number, and bytes together."""
 
+NAMED = 20
+"""Attachments left out that are named one by one; of the others the number is told."""
+
 SUBJECT_LIMIT: Mapping[str, int] = {"task": 255, "email": 3000}
 NO_SUBJECT = "(no subject)"
 _OLDEST = datetime(1980, 1, 1, tzinfo=UTC)
@@ -241,7 +244,10 @@ def _attachments(
             kept.append(one)
             total += size
             continue
-        notes.append(f"attachment {number} is not stored: {size / _MIB:.1f} MiB, {why}")
-        if len(left_out) < 20:
+        if len(left_out) < NAMED:
+            notes.append(f"attachment {number} is not stored: {size / _MIB:.1f} MiB, {why}")
             left_out.append(f"{one.name} ({size / _MIB:.1f} MiB)")
+    if more := len(real) - len(kept) - len(left_out):
+        notes.append(f"{more} more attachments are not stored")
+        left_out.append(f"{more} more")
     return tuple(kept), left_out

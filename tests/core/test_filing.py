@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from sync.core.filing import MAX_FILE_BYTES, MAX_FILES, Skip, complete, plan, with_owner
+from sync.core.filing import MAX_FILE_BYTES, MAX_FILES, NAMED, Skip, complete, plan, with_owner
 from sync.core.markup import to_text
 from sync.core.matching import MAX_ADDRESSES, match
 from sync.core.text import CUT_NOTE, EMAIL_LIMIT, TASK_LIMIT
@@ -224,6 +224,7 @@ def file(size: int, name: str = "a.pdf", *, inline: bool = False) -> Attachment:
         ([file((1 << 20) + 1, "big.pdf"), file(5)], {"attachment_max_mb": 1}, ["a.pdf"], "big.pdf (1.0 MiB)", 1),
         ([file(0, "nil.pdf")], {}, [], "nil.pdf (0.0 MiB)", 1),
         ([file(1)] * (MAX_FILES + 2), {}, ["a.pdf"] * MAX_FILES, "a.pdf (0.0 MiB); a.pdf (0.0 MiB)", 2),
+        ([file(1)] * (MAX_FILES + 400), {}, ["a.pdf"] * MAX_FILES, "a.pdf (0.0 MiB); 380 more", NAMED + 1),
         (
             [file(MAX_FILE_BYTES // 2), file(MAX_FILE_BYTES // 2 + 9, "b.pdf")],
             {"attachment_max_mb": 35},
