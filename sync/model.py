@@ -16,6 +16,9 @@ Direction = Literal["received", "sent"]
 MessageKind = Literal["mail", "bounce", "calendar", "receipt"]
 NodeRole = Literal["container", "drop", "trigger", "marker"]
 Trigger = Literal["label", "folder", "category", "click", "follow", "capture"]
+Scope = Literal[
+    "owned", "team", "visible"
+]  # whose items: the user's own, of teams that the user is in, all that one sees
 
 
 # --- mail -----------------------------------------------------------------------------------------------------------
@@ -81,6 +84,11 @@ class Seen:
     thread: str
     labels: frozenset[str]  # provider ids that it carries after the last event of the page
     archived: bool = False  # it lay outside of the Inbox before it was dropped: do not put it back there
+    arrived: bool = False  # it came or was sent since the cursor; never a draft, junk, a chat or what was thrown away
+    split: bool = (
+        False  # it begins a thread that may be the continuation of one which the mail system cut (Gmail's 100)
+    )
+    at: float = 0.0  # epoch seconds of its arrival, where the mail system tells it for nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +108,9 @@ class Page(Generic[T]):
 @dataclass(frozen=True, slots=True)
 class Target:
     """Where a mail is filed to: `archive` (contacts and leads only), `create` an item of `kind`, or an existing
-    `record`."""
+    `record`. `stop` files nothing: it ends the follow of the mail's conversation."""
 
-    action: Literal["archive", "create", "record"] = "archive"
+    action: Literal["archive", "create", "record", "stop"] = "archive"
     kind: str = ""
     id: str = ""
 
@@ -113,7 +121,7 @@ class Target:
     @classmethod
     def parse(cls, key: str) -> Target:
         action, kind, identifier = [*key.split(":"), "", ""][:3]
-        if action not in ("archive", "create", "record"):
+        if action not in ("archive", "create", "record", "stop"):
             raise ValueError(f"no such target: {key!r}")
         return cls(action, kind, identifier)  # type: ignore[arg-type]
 
@@ -170,6 +178,29 @@ class Mark:
     home: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A mail that Mailspan puts into the mailbox: an item's summary. It is never sent, never unread, and never filed.
+
+    `key` names it for ever, and the adapter finds it again by key and revision after a call without an answer.
+    """
+
+    key: str  # "opportunity:006..."
+    revision: str  # differs when it says something else
+    place: str  # provider id of the label or folder it lies in
+    sender: str  # the name that it shows
+    subject: str
+    text: str
+    html: str
+    date: datetime  # aware
+    previous: str = ""  # provider id of the note that it replaces
+
+
+SUMMARY_SENDER = "summary@mailspan.invalid"
+"""From address of every `Note`: whoever reads a mail with it knows that Mailspan wrote it, on every mail system and in
+every copy (`.invalid` is reserved, RFC 2606)."""
+
+
 # --- the CRM --------------------------------------------------------------------------------------------------------
 
 
@@ -208,15 +239,21 @@ class Filed:
     record: RecordRef
     people: frozenset[RecordRef] = frozenset()
     activity: RecordRef | None = None
+    item: RecordRef | None = None  # the one item that the record is related to (also in `people`)
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A filing whose outcome is unknown: enough to look for it where the CRM has no Message-ID (design.md 7)."""
+    """A filing whose outcome is unknown: enough to look for it where the CRM has no Message-ID (design.md 7).
+
+    With `beside` the record looked for is a further activity of a mail that has one already: the one that is related to
+    this record or, when its id is "", to any record of its kind.
+    """
 
     message_id: str
     subject: str
     since: datetime
+    beside: RecordRef | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +278,7 @@ class Directory:
     by_domain: Mapping[str, tuple[Account, ...]] = field(default_factory=dict)
     by_company: Mapping[str, tuple[Account, ...]] = field(default_factory=dict)
     filed: Mapping[str, Filed] = field(default_factory=dict)  # by Message-ID; only those that are there
+    beside: Mapping[tuple[str, RecordRef], Filed] = field(default_factory=dict)  # by Message-ID and `Sent.beside`
 
     def merge(self, other: Directory) -> Directory:
         """Both answers in one; `other` wins."""
@@ -249,6 +287,7 @@ class Directory:
             {**self.by_domain, **other.by_domain},
             {**self.by_company, **other.by_company},
             {**self.filed, **other.filed},
+            {**self.beside, **other.beside},
         )
 
 
@@ -274,6 +313,20 @@ class NewRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class NewItem:
+    """A module item to create with the entry. `fields` are the CRM's own field names with values as JSON has them
+    (`core.items` made them from the policy and the module's description); account and contact may be references within
+    the entry."""
+
+    kind: str
+    fields: Mapping[str, str | int | float | bool]
+    owner: str
+    account: RecordRef | None = None
+    contact: RecordRef | None = None
+    ref: str = "@item"
+
+
+@dataclass(frozen=True, slots=True)
 class Relation:
     """A participant and the record it stands for (None: an address without a record)."""
 
@@ -285,9 +338,11 @@ class Relation:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One mail as the CRM shall hold it: written all-or-none, one entry per mail (design.md 4.7).
+    """One mail as the CRM shall hold it: written all-or-none, one entry per mail and target (design.md 4.7).
 
-    With `existing` set the activity is there already: only missing relations are added.
+    With `existing` set the activity is there already: only missing relations are added, and it is related to the first
+    target when it is related to no item, or to `moved_from`; `moved_from` says that the user moves the mail from there.
+    With `item` a module item is created too; `targets` then begins with its reference.
     """
 
     key: str  # unique within one `file` call
@@ -306,16 +361,33 @@ class Entry:
     attachments: tuple[Attachment, ...] = ()
     existing: Filed | None = None
     notes: tuple[str, ...] = ()  # what was left out and why, without content
+    item: NewItem | None = None
+    moved_from: RecordRef | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What undoing one mail's filings takes back, in this order: activities get their former item back (None: no item),
+    relations and activities that we wrote go, then records that we created, each only if nobody has touched it since.
+    """
+
+    key: str
+    restore: tuple[tuple[RecordRef, RecordRef | None], ...] = ()
+    unrelate: tuple[tuple[RecordRef, RecordRef], ...] = ()  # (activity, person)
+    delete: tuple[RecordRef, ...] = ()  # activities
+    created: tuple[RecordRef, ...] = ()  # items before contacts and leads, these before accounts
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one item of a call. `records` maps the entry's "@" references and "activity" to CRM records."""
+    """What became of one item of a call. `records` maps the entry's "@" references and "activity" to CRM records; `id`
+    is the provider's id of a note that was put."""
 
     key: str
     error: RemoteError | None = None
     records: Mapping[str, RecordRef] = field(default_factory=dict)
     notes: Sequence[str] = ()  # what was left out and why, without content
+    id: str = ""
 
     @property
     def ok(self) -> bool:

@@ -6,117 +6,24 @@
 from __future__ import annotations
 
 import dataclasses
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
-Check = Callable[[Any], Any]
+from sync import options
+from sync.options import BlockRule, Check, ModuleRule, OptionError, TriggerCategory
 
-
-class OptionError(ValueError):
-    """An option's value is wrong; the text says what was expected and what was given."""
-
-
-def _got(expected: str, value: object) -> OptionError:
-    return OptionError(f"expected {expected}, got {value!r}")
-
-
-def _flag(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise _got("true or false", value)
-    return value
-
-
-def _text(longest: int = 100, *, empty: bool = False) -> Check:
-    def check(value: Any) -> str:
-        if not isinstance(value, str) or len(value.strip()) > longest or not (empty or value.strip()):
-            raise _got(f"a text of {0 if empty else 1} to {longest} characters", value)
-        return value.strip()
-
-    return check
-
-
-def _label(value: Any) -> str:
-    text: str = _text(60, empty=True)(value)
-    if "/" in text or "\\" in text:
-        raise _got("a name without / and \\", value)
-    return text
-
-
-def _number(low: float, high: float) -> Check:
-    def check(value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise _got(f"a whole number from {low} to {high}", value)
-        return value
-
-    return check
-
-
-def _choice(*allowed: str) -> Check:
-    def check(value: Any) -> str:
-        if value not in allowed:
-            raise _got("one of " + ", ".join(allowed), value)
-        return str(value)
-
-    return check
-
-
-_DOMAIN = re.compile(r"^(\*\.)?([a-z0-9_]([a-z0-9_-]*[a-z0-9_])?\.)+[a-z0-9-]{2,}$")
-
-
-def _domains(value: Any) -> tuple[str, ...]:
-    if not isinstance(value, (list, tuple)):
-        raise _got("a list of domains such as example.com", value)
-    out = []
-    for item in value:
-        domain = item.strip().lower().removeprefix("@") if isinstance(item, str) else ""
-        if not _DOMAIN.match(domain):
-            raise _got("a domain such as example.com or *.example.com", item)
-        out.append(domain)
-    return tuple(out)
-
-
-def _texts(value: Any) -> tuple[str, ...]:
-    if not isinstance(value, (list, tuple)) or not all(isinstance(item, str) and item.strip() for item in value):
-        raise _got("a list of texts", value)
-    return tuple(item.strip() for item in value)
-
-
-def _crm_id(value: Any) -> str:
-    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9-]{0,40}", value):
-        raise _got("the id of a CRM record", value)
-    return value
-
-
-@dataclass(frozen=True, slots=True)
-class BlockRule:
-    """An address pattern (regular expression, whole address, any case) in a place, and what it does."""
-
-    pattern: str
-    place: Literal["any", "from", "to", "cc", "bcc"] = "any"
-    action: Literal["skip_item", "skip_match"] = "skip_match"
-
-    def matches(self, email: str, role: str) -> bool:
-        place = "from" if role == "reply_to" else role
-        return self.place in ("any", place) and re.fullmatch(self.pattern, email, re.IGNORECASE) is not None
-
-
-def _block_rules(value: Any) -> tuple[BlockRule, ...]:
-    if not isinstance(value, (list, tuple)):
-        raise _got("a list of {pattern, place, action}", value)
-    rules = []
-    for item in value:
-        if not isinstance(item, Mapping) or "pattern" not in item or set(item) - {"pattern", "place", "action"}:
-            raise _got("{pattern, place, action}", item)
-        try:
-            re.compile(item["pattern"])
-        except (re.error, TypeError) as error:
-            raise OptionError(f"pattern {item['pattern']!r} is no regular expression: {error}") from error
-        place = _choice("any", "from", "to", "cc", "bcc")(item.get("place", "any"))
-        action = _choice("skip_item", "skip_match")(item.get("action", "skip_match"))
-        rules.append(BlockRule(item["pattern"], place, action))
-    return tuple(rules)
+__all__ = [
+    "OPTIONS",
+    "BlockRule",
+    "ModuleRule",
+    "Option",
+    "OptionError",
+    "Policy",
+    "TriggerCategory",
+    "parse",
+    "to_json",
+]
 
 
 def _option(default: Any, check: Check, text: str, page: str) -> Any:
@@ -128,93 +35,178 @@ def _option(default: Any, check: Check, text: str, page: str) -> Any:
 class Policy:
     """The options of one sync policy (product.md 3.2)."""
 
-    enabled: bool = _option(True, _flag, "The policy runs; off pauses its mailboxes and loses nothing.", "general")
+    enabled: bool = _option(
+        True, options.flag, "The policy runs; off pauses its mailboxes and loses nothing.", "general"
+    )
     # schedule
     drop_poll_seconds: int = _option(
         30,
-        _number(1, 3600),
+        options.number(1, 3600),
         "Seconds between looks at an active mailbox without push; quiet ones up to four times that.",
         "schedule",
     )
     sweep_minutes: int = _option(
         10,
-        _number(1, 1440),
+        options.number(1, 1440),
         "Minutes between looks at what lies in the drop labels, whatever the changes said.",
         "schedule",
     )
     # the tree
-    master_label: str = _option("", _label, "Parent of the label tree; empty: the CRM's name.", "e-mail")
+    master_label: str = _option("", options.label, "Parent of the label tree; empty: the CRM's name.", "e-mail")
     trigger_category: str = _option(
         "Track in CRM",
-        _label,
+        options.label,
         "A mail that the user gives this category (in Gmail: label) is filed in place.",
         "e-mail",
     )
-    done_marker: str = _option("Processing Complete!", _label, "Marks a mail that is filed.", "e-mail")
+    done_marker: str = _option("Processing Complete!", options.label, "Marks a mail that is filed.", "e-mail")
     missing_marker: str = _option(
-        "Missing Required Matches", _label, "Marks a mail whose people were not found and not created.", "e-mail"
+        "Missing Required Matches", options.label, "Marks a mail whose people were not found and not created.", "e-mail"
     )
-    error_marker: str = _option("Tracking Failed", _label, "Marks a mail that could not be filed.", "e-mail")
+    error_marker: str = _option("Tracking Failed", options.label, "Marks a mail that could not be filed.", "e-mail")
     # matching
     must_match: bool = _option(
-        True, _flag, "File only if at least one contact or lead matched or was created.", "e-mail"
+        True, options.flag, "File only if at least one contact or lead matched or was created.", "e-mail"
     )
-    user_exclusivity: bool = _option(True, _flag, "Addresses of CRM users are not treated as contacts.", "e-mail")
-    create_missing: bool = _option(True, _flag, "Create the contact, lead and account that is missing.", "e-mail")
-    match_leads: bool = _option(False, _flag, "Search leads after contacts.", "e-mail")
-    create_as_lead: bool = _option(False, _flag, "Create a lead instead of a contact.", "e-mail")
-    assign_to_account: str = _option("", _crm_id, "Id of a fixed account for new contacts; empty: none.", "e-mail")
+    user_exclusivity: bool = _option(
+        True, options.flag, "Addresses of CRM users are not treated as contacts.", "e-mail"
+    )
+    create_missing: bool = _option(
+        True, options.flag, "Create the contact, lead and account that is missing.", "e-mail"
+    )
+    match_leads: bool = _option(False, options.flag, "Search leads after contacts.", "e-mail")
+    create_as_lead: bool = _option(False, options.flag, "Create a lead instead of a contact.", "e-mail")
+    assign_to_account: str = _option(
+        "", options.crm_id, "Id of a fixed account for new contacts; empty: none.", "e-mail"
+    )
     account_name_from: str = _option(
         "company",
-        _choice("company", "domain"),
+        options.choice("company", "domain"),
         "Names a new account: the company (then the domain), or the domain.",
         "e-mail",
     )
     creation_block_domains: tuple[str, ...] = _option(
-        (), _domains, "No contact, lead or account is created for addresses of these domains.", "e-mail"
+        (), options.domains, "No contact, lead or account is created for addresses of these domains.", "e-mail"
     )
     internal_domains: tuple[str, ...] = _option(
         (),
-        _domains,
+        options.domains,
         "Domains of the own company besides that of the mailbox: nobody is created for them (with user_exclusivity).",
         "e-mail",
     )
     freemail_guard: bool = _option(
-        True, _flag, "No account is created from, or matched by, a free-mail or public-suffix domain.", "e-mail"
+        True, options.flag, "No account is created from, or matched by, a free-mail or public-suffix domain.", "e-mail"
     )
     freemail_domains: tuple[str, ...] = _option(
-        (), _domains, "More domains that count as free mail, besides the built-in list.", "e-mail"
+        (), options.domains, "More domains that count as free mail, besides the built-in list.", "e-mail"
     )
     account_domain_must_be_unique: bool = _option(
-        True, _flag, "When several accounts share a domain, leave the account blank; off: take the oldest.", "e-mail"
+        True,
+        options.flag,
+        "When several accounts share a domain, leave the account blank; off: take the oldest.",
+        "e-mail",
     )
     block_rules: tuple[BlockRule, ...] = _option(
-        (), _block_rules, "Address patterns: skip the whole mail (skip_item) or that address (skip_match).", "e-mail"
+        (),
+        options.block_rules,
+        "Address patterns: skip the whole mail (skip_item) or that address (skip_match).",
+        "e-mail",
     )
     extra_email_fields: tuple[str, ...] = _option(
-        ("auto",), _texts, "More e-mail fields to match by; auto: those that the CRM's description shows.", "e-mail"
+        ("auto",),
+        options.texts,
+        "More e-mail fields to match by; auto: those that the CRM's description shows.",
+        "e-mail",
     )
     hold_on_missing_match: bool = _option(
-        False, _flag, "Keep an unmatched mail in the drop label and try again, instead of returning it.", "e-mail"
+        False,
+        options.flag,
+        "Keep an unmatched mail in the drop label and try again, instead of returning it.",
+        "e-mail",
     )
     # filing
     crm_email_record: str = _option(
         "auto",
-        _choice("auto", "email_message", "task"),
+        options.choice("auto", "email_message", "task"),
         "Record kind: e-mail record, task, or auto (e-mail record if a contact or lead matched and the CRM has it).",
         "e-mail",
     )
     body: str = _option(
-        "full", _choice("full", "newest_part", "headers_only"), "How much of the text is written to the CRM.", "e-mail"
+        "full",
+        options.choice("full", "newest_part", "headers_only"),
+        "How much of the text is written to the CRM.",
+        "e-mail",
     )
-    attachments: bool = _option(True, _flag, "Attachments are stored as files of the CRM record.", "e-mail")
+    attachments: bool = _option(True, options.flag, "Attachments are stored as files of the CRM record.", "e-mail")
     attachment_max_mb: int = _option(
-        10, _number(0, 35), "Larger attachments are left out and named in the trace (MiB; 0: none).", "e-mail"
+        10, options.number(0, 35), "Larger attachments are left out and named in the trace (MiB; 0: none).", "e-mail"
     )
+    # modules, Assign To, summaries
+    modules: tuple[ModuleRule, ...] = _option(
+        (),
+        options.modules,
+        "Kinds of items to create from mails, to assign mails to and to summarise: opportunity, case, Project__c, ...",
+        "modules",
+    )
+    assign_to: bool = _option(False, options.flag, "A drop label for each active item, below Assign To.", "modules")
+    assign_to_scope: str = _option(
+        "owned",
+        options.choice("owned", "team", "visible"),
+        "Which items: those the user owns, those of teams the user is in, or all that the user sees.",
+        "modules",
+    )
+    assign_to_cap: int = _option(
+        500, options.number(0, 5000), "Most items per module and mailbox, the latest active first (0: none).", "modules"
+    )
+    assign_to_grace_days: int = _option(
+        0, options.number(0, 365), "Days that a closed item keeps its drop label and summary.", "modules"
+    )
+    summaries: bool = _option(
+        True, options.flag, "A summary e-mail for each active item, in the label of its module.", "modules"
+    )
+    summary_link: str = _option(
+        "view",
+        options.choice("view", "edit"),
+        "Where the link of a summary leads: to see the item, or to edit it.",
+        "modules",
+    )
+    currency: str = _option(
+        "USD", options.currency, "Currency of amounts where the CRM does not name one (ISO code).", "modules"
+    )
+    trigger_categories: tuple[TriggerCategory, ...] = _option(
+        {}, options.trigger_categories, "More trigger categories, each with the module it creates, or email.", "e-mail"
+    )
+    trigger_burst: int = _option(
+        30,
+        options.number(1, 10000),
+        "More mails with a trigger category than this within a minute are not filed but parked: a rule set them.",
+        "e-mail",
+    )
+    # conversation follow
+    conversation_follow: bool = _option(
+        False, options.flag, "Later mails of a conversation are filed like the one filed by hand.", "follow"
+    )
+    follow_marker: str = _option(
+        "Conversation Tracked", options.label, "Marks a mail that was filed by following.", "follow"
+    )
+    follow_stop_marker: str = _option(
+        "Stop Following",
+        options.label,
+        "A mail that the user gives this category (label) ends the following; empty: none.",
+        "follow",
+    )
+    follow_subject_change_stops: bool = _option(
+        True, options.flag, "A mail with another subject is a new conversation.", "follow"
+    )
+    follow_existing_later: bool = _option(
+        True, options.flag, "Also later mails that were there when the first one was filed.", "follow"
+    )
+    follow_skip_internal: bool = _option(False, options.flag, "Do not follow replies among colleagues only.", "follow")
+    follow_stop_on_close: bool = _option(False, options.flag, "Stop when the item is closed.", "follow")
     # connection
     crm_access: str = _option(
         "service",
-        _choice("service", "user"),
+        options.choice("service", "user"),
         "Write to the CRM as the connection's user, or as the mailbox's own CRM user.",
         "connection",
     )
@@ -253,13 +245,16 @@ def to_json(policy: Policy) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for name, option in OPTIONS.items():
         value = getattr(policy, name)
-        if value != option.default:
-            out[name] = (
-                [
-                    {"pattern": v.pattern, "place": v.place, "action": v.action} if isinstance(v, BlockRule) else v
-                    for v in value
-                ]
-                if isinstance(value, tuple)
-                else value
-            )
+        if value == option.default:
+            continue
+        if name == "trigger_categories":
+            out[name] = {one.name: one.module or options.ARCHIVES for one in value}
+        else:
+            out[name] = [_plain(one) for one in value] if isinstance(value, tuple) else value
     return out
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BlockRule):
+        return {"pattern": value.pattern, "place": value.place, "action": value.action}
+    return options.module_json(value) if isinstance(value, ModuleRule) else value

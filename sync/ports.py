@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from sync.errors import RemoteError
@@ -16,12 +16,16 @@ from sync.model import (
     LabelTree,
     Mark,
     Message,
+    Note,
     Outcome,
     Page,
     Question,
     RecordRef,
+    Removal,
     Seen,
 )
+from sync.modules import Change, Module, ModuleItem, Scope
+from sync.options import ModuleRule
 
 
 class Meter(Protocol):
@@ -65,6 +69,21 @@ class MailProvider(Protocol):
     def settle(self, marks: Sequence[Mark]) -> Sequence[Outcome]:
         """Apply the marks, one call for many; idempotent, one outcome per mark in order (`key` is the message id)."""
 
+    def remove(self, labels: Sequence[str]) -> Sequence[Outcome]:
+        """Remove labels, folders or categories of ours, one outcome each in order (`key` is the label's id). What
+        is gone already counts as removed. One in which a mail lies is not removed (`Conflict`), and keeps it."""
+
+    def conversations(self, threads: Sequence[str]) -> Mapping[str, Sequence[Seen]]:
+        """Every message of these threads, oldest first, with `at`; without drafts, junk and what was thrown away. A
+        thread that is gone is empty."""
+
+    def put(self, notes: Sequence[Note]) -> Sequence[Outcome]:
+        """Create or replace: afterwards exactly one note of each key lies in its place, read, and `Outcome.id` is its
+        id. Looks for its key and revision first, so that repeating after a lost answer makes no second one."""
+
+    def take(self, ids: Sequence[str]) -> Sequence[Outcome]:
+        """Remove notes; one that is gone counts as removed, and what is no note of ours stays: `Rejected`."""
+
     def lag(self, labels: Sequence[str]) -> Mapping[str, float]:
         """Label id -> epoch seconds of the oldest message that lies in it; only non-empty ones. For status."""
 
@@ -78,11 +97,32 @@ class CrmProvider(Protocol):
     def match(self, question: Question) -> Directory:
         """Answer everything in as few calls as can be; users are active ones only, leads not converted."""
 
-    def file(self, entries: Sequence[Entry]) -> Sequence[Outcome]:
+    def file(self, entries: Sequence[Entry], before: Callable[[], None] | None = None) -> Sequence[Outcome]:
         """Write the entries, each all-or-none and independent of the others; one outcome per entry, in order.
+
+        `before` is called as late as can be, right before a request or a piece of one leaves. What it raises breaks
+        that request off, so that it has no effect; what earlier requests did is still told, as outcomes.
 
         Raises `Busy(unknown=True)` when the answer was lost: look (by `match`) before repeating.
         """
 
     def names(self, records: Sequence[RecordRef]) -> Mapping[RecordRef, Item]:
         """Titles and links of records, for people; those that are gone are left out."""
+
+    def modules(self, names: Sequence[str]) -> Mapping[str, Module | RemoteError]:
+        """What these kinds of items are (names in any case, labels too); `Rejected` for one that is not there or to
+        which no mail can be related. Cached as `abilities` is."""
+
+    def items(self, records: Sequence[RecordRef], rules: Sequence[ModuleRule]) -> Mapping[RecordRef, ModuleItem]:
+        """These items whole, with their last activities; those that are gone or not visible are left out. One call per
+        200 of up to 5 kinds. `rules` say what counts as closed and which further fields are wanted."""
+
+    def active(self, rule: ModuleRule, user: str, scope: Scope, limit: int) -> Sequence[ModuleItem]:
+        """The user's open items, those with the latest activity first, at most `limit`; without activities."""
+
+    def feed(self, cursor: str | None, names: Sequence[str]) -> Page[Change]:
+        """What changed in these modules for the whole organisation since `cursor`; None: nothing is reported, and the
+        cursor is now. One call for five modules. A change may be reported twice."""
+
+    def undo(self, removals: Sequence[Removal]) -> Sequence[Outcome]:
+        """Take back what was written; `notes` say what was left and why, without content. Idempotent."""

@@ -68,6 +68,7 @@ class Mailbox:
     not_before: float
     swept_at: float | None
     synced_at: float | None
+    crm_user_id: str | None
     address: str = field(repr=False)
     crm_user: str | None = field(repr=False)
     token: str | None = field(repr=False)

@@ -14,7 +14,7 @@ metadata = sa.MetaData(
     }
 )
 
-REVISION = "0001"  # the newest migration
+REVISION = "0002"  # the newest migration
 
 Json = sa.JSON(none_as_null=True)
 
@@ -53,6 +53,7 @@ connection = sa.Table(
     sa.Column("digest", sa.Text, nullable=False),  # keyed hash of the secrets: tells a change without decrypting
     sa.Column("status", sa.Text, nullable=False, server_default="active"),
     sa.Column("status_reason", sa.Text),
+    _time("feed_due"),  # when to ask for changed items next
 )
 
 policy = sa.Table(
@@ -87,6 +88,7 @@ mailbox = sa.Table(
     _time("not_before"),
     sa.Column("swept_at", sa.Double),
     sa.Column("synced_at", sa.Double),
+    sa.Column("crm_user_id", sa.Text, index=True),  # of the CRM user, once a match found it
     sa.Column("due_at", sa.Double, sa.Computed(DUE_AT, persisted=True), index=True),
 )
 
@@ -166,6 +168,48 @@ creation = sa.Table(  # so that two workers never create the same person or acco
     sa.Column("state", sa.Text, nullable=False, server_default="claimed"),  # claimed, done
     sa.Column("remote_id", sa.Text),
     _time("claim_until"),
+)
+
+item = sa.Table(  # one per mailbox and module item: its Assign To leaf and its summary; never deleted, so numbers stay
+    "item",
+    metadata,
+    sa.Column("mailbox_id", sa.ForeignKey("mailbox.id"), primary_key=True),
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("record_id", sa.Text, primary_key=True),
+    sa.Column("number", sa.Integer, nullable=False),  # the [index] of the leaf
+    sa.Column("state", sa.Text, nullable=False, server_default="active"),  # active, closed, gone
+    sa.Column("leaf_id", sa.Text),
+    sa.Column("leaf_digest", sa.Text),
+    sa.Column("note_id", sa.Text),
+    sa.Column("note_digest", sa.Text),
+    sa.Column("version", sa.Text),  # that of the item when leaf and note were last made true
+    sa.Column("due", sa.Boolean, nullable=False, server_default=sa.true()),
+    _count("attempts"),
+    _time("not_before"),
+    _time("active_at"),  # of the item: the latest active come first
+    sa.Column("closed_at", sa.Double),
+    sa.UniqueConstraint("mailbox_id", "kind", "number"),
+    sa.Index(None, "mailbox_id", "due"),
+    sa.Index(None, "record_id"),
+)
+
+follow = sa.Table(  # a conversation of a mailbox, and where its later mails go
+    "follow",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("mailbox_id", sa.ForeignKey("mailbox.id"), nullable=False),
+    sa.Column("thread", sa.Text, nullable=False),
+    sa.Column("target", sa.Text, nullable=False, index=True),
+    sa.Column("subject_hash", sa.Text, nullable=False),
+    sa.Column("filing_id", sa.ForeignKey("filing.id"), index=True),  # the filing by hand that began it
+    sa.Column("state", sa.Text, nullable=False, server_default="live"),  # live, ended
+    sa.Column("reason", sa.Text),  # why it ended: stopped, redirected, closed, undone, off
+    sa.Column("scanned", sa.Boolean, nullable=False, server_default=sa.false()),  # mails there already were looked at
+    _count("mails"),  # known of the thread
+    _time("since"),  # arrival of the mail that began it
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.UniqueConstraint("mailbox_id", "thread", "target"),
+    sa.Index(None, "mailbox_id", "state"),
 )
 
 # every encrypted column, for the rotation of keys
