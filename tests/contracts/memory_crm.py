@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from itertools import count
 from urllib.parse import urlsplit
@@ -26,6 +25,7 @@ from sync.model import (
 )
 from sync.ports import Meter
 from tests.contracts.crm_world import Activity, CountingMeter, FaultKind
+from tests.contracts.memory_service import Allowance
 
 EMAIL_FIELD = "other_email"
 TWELVE_HOURS = 12 * 3600
@@ -52,6 +52,11 @@ class _Org:
     demands: set[str] = field(default_factory=set)
     locks: dict[RecordRef, int] = field(default_factory=dict)
     numbers: Iterator[int] = field(default_factory=count)
+
+    def copy(self) -> _Org:
+        """As it is now; what is written later to the records and activities of either does not show in the other."""
+        records = {record: dict(fields) for record, fields in self.records.items()}
+        return replace(self, records=records, activities=list(self.activities))
 
     def make(self, kind: str, **values: str) -> RecordRef:
         record = RecordRef(kind, f"{kind}-{next(self.numbers):06}")
@@ -92,11 +97,13 @@ class MemoryCrm:
                 self._filed(question),
             )
 
-    def file(self, entries: Sequence[Entry]) -> Sequence[Outcome]:
+    def file(self, entries: Sequence[Entry], before: Callable[[], None] | None = None) -> Sequence[Outcome]:
         todo = [entry for entry in entries if self._changes(entry)]
         done = {entry.key: Outcome(entry.key, None, self._known_records(entry)) for entry in entries}
         if todo:
             with self._call("file", write=True):
+                if before is not None:
+                    before()
                 done |= {entry.key: self._one(entry) for entry in todo}
         return [done[entry.key] for entry in entries]
 
@@ -168,7 +175,7 @@ class MemoryCrm:
     def _one(self, entry: Entry) -> Outcome:
         """All or none: the organisation is put back when something is refused."""
         world = self._world
-        before = deepcopy(world.org)
+        before = world.org.copy()
         try:
             return self._write(entry)
         except RemoteError as error:
@@ -297,6 +304,10 @@ class MemoryCrm:
     @contextmanager
     def _call(self, method: str, *, write: bool = False) -> Iterator[None]:
         self._meter.spend(method, 1)
+        over = self._world.over()
+        if over:
+            self._meter.throttled(method, over)
+            raise Busy("limit", retry_after=over)
         fault = self._world.strike(self._meter)
         yield
         if fault is not None:
@@ -311,6 +322,8 @@ class MemoryCrmWorld:
     def __init__(self) -> None:
         self.org = _Org()
         self.now = 0.0
+        self.allowance: Allowance | None = None
+        self.clock: Callable[[], float] = lambda: self.now  # of the allowance
         self._requests = 0
         self._faults: list[tuple[FaultKind, float | None, int]] = []
         self.anna = self.user("Lindqvist", "anna@northpeak.example")
@@ -368,6 +381,15 @@ class MemoryCrmWorld:
 
     def fault(self, kind: FaultKind, *, retry_after: float | None = None, skip: int = 0) -> None:
         self._faults.append((kind, retry_after, skip))
+
+    def heal(self) -> None:
+        """No trouble any more."""
+        self._faults.clear()
+        self.org.locks.clear()
+
+    def over(self) -> float:
+        """Seconds to wait when this call is one too many."""
+        return self.allowance.take(1, self.clock()) if self.allowance is not None else 0.0
 
     def advance(self, seconds: float) -> None:
         self.now += seconds

@@ -7,8 +7,11 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from redis import Redis
+
 from sync.core.matching import MailboxIdentity
 from sync.engine import wake as engine
+from sync.engine.budget import Budget, Quota
 from sync.engine.wake import Report
 from sync.engine.work import Ports
 from sync.model import LabelMap
@@ -17,7 +20,9 @@ from sync.store.rows import Sighting
 from sync.store.store import Store
 from tests.contracts.mail_world import State, mail
 from tests.contracts.memory_crm import MemoryCrmWorld
+from tests.contracts.memory_folders import FolderMailbox, FolderWorld
 from tests.contracts.memory_mail import MemoryMailbox, MemoryWorld
+from tests.contracts.memory_service import Allowance
 
 LEASE = 12.0
 GUARD = 20.0
@@ -54,8 +59,13 @@ class Desk:
     """One user's place: the mailbox, and its id in the store."""
 
     id: int
-    box: MemoryMailbox
+    box: MemoryMailbox | FolderMailbox
     address: str
+
+    @property
+    def places(self) -> bool:
+        """Whether a mail lies in one folder there."""
+        return self.box.world.places
 
     def label(self, *path: str) -> str:
         return next(key for key, found in self.box.labels().items() if found == path)
@@ -77,16 +87,26 @@ class Desk:
 
 @dataclass
 class Office:
-    """Anna and Ben, their mailboxes and their CRM."""
+    """Anna and Ben, their mailboxes of either kind and their CRM.
+
+    `now` is the true time, by which the services count; the workers' clocks differ from it by `skew` seconds. With
+    `redis`, calls are paid from budgets.
+    """
 
     store: Store
     policy: Policy = field(default_factory=Policy)
     now: float = 1_790_000_000.0
     mails: MemoryWorld = field(default_factory=MemoryWorld)
+    folders: FolderWorld = field(default_factory=FolderWorld)
     crm: MemoryCrmWorld = field(default_factory=MemoryCrmWorld)
     desks: dict[int, Desk] = field(default_factory=dict)
     heard: Callable[[str, bool], None] = lambda name, before: None
     connection: int = 0
+    skew: float = 0.0
+    redis: Redis | None = None
+
+    def __post_init__(self) -> None:
+        self.mails.clock = self.folders.clock = self.crm.clock = lambda: self.now
 
     def open(self, *, migrate: bool = True) -> None:
         if migrate:
@@ -98,23 +118,46 @@ class Office:
         self.connection = found.id
         self.store.put_policy("sales", {}, "crm", "mail")
 
-    def desk(self, name: str) -> Desk:
+    def desk(self, name: str, *, folders: bool = False) -> Desk:
         address = f"{name}@northpeak.example"
-        desk = Desk(self.store.put_mailbox(address, "sales").id, self.mails.mailbox(), address)
+        box = self.folders.mailbox(address) if folders else self.mails.mailbox()
+        desk = Desk(self.store.put_mailbox(address, "sales").id, box, address)
         self.desks[desk.id] = desk
         self.wake(desk)
         return desk
 
+    def allow(self, labels: float, folders: float, crm: float) -> None:
+        """What each mailbox and the CRM grant in a minute from now on, in units of their own."""
+        for desk in self.desks.values():
+            desk.box.allowance = Allowance(folders if desk.places else labels)
+        self.crm.allowance = Allowance(crm)
+
+    @property
+    def allowances(self) -> list[Allowance]:
+        found = [*(desk.box.allowance for desk in self.desks.values()), self.crm.allowance]
+        return [allowance for allowance in found if allowance is not None]
+
+    def _budget(self, name: str, allowance: Allowance | None) -> Budget | None:
+        """A meter for this allowance, as `sync.wiring` would make it."""
+        if self.redis is None or allowance is None:
+            return None
+        quota = Quota(name, allowance.units, allowance.seconds)
+        return Budget(name, (quota,), self.redis, self.clock)
+
     def ports(self, mailbox_id: int) -> Ports:
         desk = self.desks[mailbox_id]
+        mail_budget = self._budget(f"mail:{desk.id}", desk.box.allowance)
+        crm_budget = self._budget("crm", self.crm.allowance)
         return Ports(
-            mail=Tap(desk.box.provider(), self.heard),
-            crm=Tap(self.crm.crm(), self.heard),
+            mail=Tap(desk.box.provider(mail_budget), self.heard),
+            crm=Tap(self.crm.crm(crm_budget), self.heard),
             crm_connection=self.connection,
             crm_name="Salesforce",
             policy=self.policy,
             identity=MailboxIdentity(desk.address),
             owner=desk.address,
+            budgets=tuple(budget for budget in (mail_budget, crm_budget) if budget is not None),
+            put="folder" if desk.places else "label",
         )
 
     def wake(self, desk: Desk, worker: str = "worker") -> Report:
@@ -132,7 +175,12 @@ class Office:
 
     def clock(self) -> float:
         self.now += 0.001
-        return self.now
+        return self.time
+
+    @property
+    def time(self) -> float:
+        """What the workers' clocks show."""
+        return self.now + self.skew
 
     def settle(self, seconds: float = 120.0) -> None:
         """Let time pass and wake whatever is due, as the ticker does, until nothing is pending."""
