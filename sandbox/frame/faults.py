@@ -13,7 +13,8 @@ KINDS = {
     "reset": "reset the connection before any effect",
     "slow": "wait `seconds` before the first byte, then answer as usual",
     "lost": "let the effect happen, then close the connection without an answer",
-    "cut": "let the effect happen, then send half of the answer and close",
+    "cut": "let the effect happen, then send `share` of the answer's body (0: the headers alone) and close",
+    "garbled": "let the effect happen, then answer with `status`, `headers`, `retry_after` and `body`",
 }
 BEFORE = frozenset({"status", "reset", "slow"})
 
@@ -35,6 +36,7 @@ class Fault:
     headers: dict[str, str] = field(default_factory=dict)
     body: Any = None  # None: the vendor's usual error for the status
     seconds: float = 0.0
+    share: float = 0.5
     id: int = 0
     hits: int = 0
 

@@ -96,7 +96,9 @@ class Middleware:
         if fault and fault.kind == "lost":
             line.close()
         if fault and fault.kind == "cut":
-            line.close(_head(status, headers) + answer[: len(answer) // 2])
+            line.close(_head(status, headers) + answer[: int(len(answer) * fault.share)])
+        if fault and fault.kind == "garbled":
+            return self._refuse(fault)
         return status, headers, answer
 
     def _refuse(self, fault: Fault) -> tuple[str, Headers, bytes]:

@@ -81,12 +81,12 @@ def _faulty(google: Google, one: Serve, request: Request) -> Answer:
     call: Json = {"method": "refused", "units": 0, "user": user, "api": google.api_of(request.target)}
     if fault and fault.kind == "slow":
         time.sleep(fault.seconds)
-    if fault and fault.kind == "status":
+    if fault and fault.kind in ("lost", "cut", "garbled"):
+        call = one(request).call
+    if fault and fault.kind in ("status", "garbled"):
         body = usual_body(fault.status) if fault.body is None else fault.body
         extra = fault.headers | ({} if fault.retry_after is None else {"Retry-After": f"{fault.retry_after:g}"})
         return Answer(fault.status, json.dumps(body).encode(), headers=extra, call=call)
-    if fault and fault.kind in ("lost", "cut"):
-        call = one(request).call
     if fault and fault.kind in ("reset", "lost", "cut"):
         return Answer(503, json.dumps(usual_body(503)).encode(), call=call)
     return one(request)

@@ -6,13 +6,21 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
+import sqlalchemy as sa
+
+from sync.core.reasons import REASONS
 from sync.engine import wake as engine
+from sync.store import tables
 from sync.wiring import App
-from tests.e2e.installation import Installation
+from tests.e2e.installation import DONE, DROP, ENDS, FAILED, MISSING, Desk, Installation, query, quoted
 from tests.sandboxed import Sandbox
 
 LOOKS = 20
+HOMES = {"Inbox", "Sent Items"}
+ASKED = 100  # ids in one question to the CRM
+T = TypeVar("T")
 
 
 @contextmanager
@@ -54,3 +62,51 @@ def wake(office: Installation, *users: str, until: Callable[[], bool] = lambda: 
             return
         ahead += 1.1
     raise AssertionError(f"{LOOKS} looks did not do")
+
+
+def parts(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """In order, `size` of them at a time."""
+    for at in range(0, len(items), size):
+        yield items[at : at + size]
+
+
+def settled(office: Installation, desk: Desk, mails: Sequence[str]) -> list[str]:
+    """Drop these, let the engine work, and tell how each ended: one end marker each, reasons where it was not filed."""
+    for mail in mails:
+        desk.drop(mail)
+    wake(office, desk.address, until=lambda: desk.ended(*mails))
+    told = []
+    for mail, marks in zip(mails, desk.marks(*mails), strict=True):
+        (end,) = marks & ENDS
+        assert DROP not in marks
+        assert marks & HOMES or not office.in_outlook(desk.address), (mail, marks)
+        reasons = {mark for mark in marks if mark.startswith((FAILED + "/", MISSING + "/"))}
+        assert bool(reasons) == (end != DONE), (mail, marks)
+        told.append(" ".join(sorted(reasons)) or end)
+    return told
+
+
+def judge(office: Installation) -> None:
+    """By the store: what is filed has its record in the CRM, what is not has a known reason, nothing is left over."""
+    with office.app.store._database.reading() as conn:
+        joined = sa.join(tables.sighting, tables.filing, isouter=True)
+        columns = (
+            tables.sighting.c.state,
+            tables.sighting.c.outcome,
+            tables.sighting.c.reason,
+            tables.filing.c.records,
+        )
+        rows = conn.execute(sa.select(*columns).select_from(joined)).all()
+    assert {row.state for row in rows} == {"settled"}
+    assert {row.outcome for row in rows} <= {"done", "missing", "parked"}
+    assert all(row.reason in REASONS for row in rows if row.outcome != "done")
+    written = {tuple(row.records["activity"]) for row in rows if row.outcome == "done"}
+    for kind, sobject in (("email", "EmailMessage"), ("task", "Task")):
+        ids = sorted(id_ for found, id_ in written if found == kind)
+        there = [
+            row["Id"]
+            for part in parts(ids, ASKED)
+            for row in query(office.sandbox, office.crm_user, f"SELECT Id FROM {sobject} WHERE Id IN ({quoted(*part)})")
+        ]
+        assert sorted(there) == ids
+    assert {kind for kind, _ in written} <= {"email", "task"}

@@ -10,17 +10,13 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
-import sqlalchemy as sa
 
-from sync.core.reasons import REASONS
-from sync.store import tables
-from tests.e2e.inprocess import declared, wake
-from tests.e2e.installation import DONE, DROP, ENDS, FAILED, MISSING, Desk, Installation, query, quoted
+from tests.e2e.inprocess import declared, judge, parts, settled
+from tests.e2e.installation import DONE, FAILED, Installation
 from tests.sandboxed import ROOT, Sandbox
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
@@ -30,10 +26,7 @@ USERS = {
     "gmail": tuple(f"{name}@northpeak.example" for name in ("anna", "ben", "maria")),
     "outlook": tuple(f"{name}@northpeak.example" for name in ("erik", "priya", "tom")),
 }
-HOMES = {"Inbox", "Sent Items"}
-T = TypeVar("T")
 BATCH = 50
-ASKED = 100  # ids in one question to the CRM
 NO_MAIL, NOBODY = f"{FAILED}/Not an e-mail", f"{FAILED}/No usable address"
 # Exchange gives what came without any header a Message-ID and a date: to us a mail, but of nobody to nobody.
 HEADERLESS = ({NO_MAIL}, {NOBODY})
@@ -121,51 +114,3 @@ def test_graph_changes_no_outcome_without_a_reason(told: dict[str, Told], of: st
     assert len(both) >= 60
     differ = {mail: pair for mail, pair in both.items() if pair[0] != pair[1] and pair != HEADERLESS}
     assert differ == {mail: ({DONE}, {NOBODY}) for mail in ILL_FORMED if of == "corpus"}
-
-
-def parts(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    """In order, `size` of them at a time."""
-    for at in range(0, len(items), size):
-        yield items[at : at + size]
-
-
-def settled(office: Installation, desk: Desk, mails: Sequence[str]) -> list[str]:
-    """Drop these, let the engine work, and tell how each ended: one end marker each, reasons where it was not filed."""
-    for mail in mails:
-        desk.drop(mail)
-    wake(office, desk.address, until=lambda: desk.ended(*mails))
-    told = []
-    for mail, marks in zip(mails, desk.marks(*mails), strict=True):
-        (end,) = marks & ENDS
-        assert DROP not in marks
-        assert marks & HOMES or not office.in_outlook(desk.address), (mail, marks)
-        reasons = {mark for mark in marks if mark.startswith((FAILED + "/", MISSING + "/"))}
-        assert bool(reasons) == (end != DONE), (mail, marks)
-        told.append(" ".join(sorted(reasons)) or end)
-    return told
-
-
-def judge(office: Installation) -> None:
-    """By the store: what is filed has its record in the CRM, what is not has a known reason, nothing is left over."""
-    with office.app.store._database.reading() as conn:
-        joined = sa.join(tables.sighting, tables.filing, isouter=True)
-        columns = (
-            tables.sighting.c.state,
-            tables.sighting.c.outcome,
-            tables.sighting.c.reason,
-            tables.filing.c.records,
-        )
-        rows = conn.execute(sa.select(*columns).select_from(joined)).all()
-    assert {row.state for row in rows} == {"settled"}
-    assert {row.outcome for row in rows} <= {"done", "missing", "parked"}
-    assert all(row.reason in REASONS for row in rows if row.outcome != "done")
-    written = {tuple(row.records["activity"]) for row in rows if row.outcome == "done"}
-    for kind, sobject in (("email", "EmailMessage"), ("task", "Task")):
-        ids = sorted(id_ for found, id_ in written if found == kind)
-        there = [
-            row["Id"]
-            for part in parts(ids, ASKED)
-            for row in query(office.sandbox, office.crm_user, f"SELECT Id FROM {sobject} WHERE Id IN ({quoted(*part)})")
-        ]
-        assert sorted(there) == ids
-    assert {kind for kind, _ in written} <= {"email", "task"}

@@ -65,7 +65,7 @@ def text_of(part: Message) -> str:
     charset = part.get_content_charset() or "utf-8"
     try:
         return data.decode(charset, "replace")
-    except LookupError:
+    except (LookupError, ValueError):
         return data.decode("utf-8", "replace")
 
 
@@ -82,8 +82,11 @@ class Mail:
 
     @cached_property
     def whole(self) -> Message:
-        """The parsed MIME tree."""
-        return email.message_from_bytes(self.raw)
+        """The parsed MIME tree; one piece where the nesting has no end."""
+        try:
+            return email.message_from_bytes(self.raw)
+        except RecursionError:
+            return self.head
 
     def header(self, name: str) -> str:
         """First value of a header as text, "" without one."""

@@ -141,11 +141,12 @@ def _faulty(microsoft: Microsoft, app: GraphApp, request: Request) -> Answer:
     call: Json = {"method": "refused", "units": 0, "user": user}
     if fault and fault.kind == "slow":
         time.sleep(fault.seconds)
-    if fault and fault.kind == "status":
+    if fault and fault.kind in ("lost", "cut", "garbled"):
+        call = app.one(request).call
+    if fault and fault.kind in ("status", "garbled"):
         content = usual_body(fault.status, microsoft.frame.clock.now()) if fault.body is None else fault.body
         extra = fault.headers | ({} if fault.retry_after is None else {"Retry-After": f"{fault.retry_after:g}"})
         return Answer(fault.status, json.dumps(content).encode(), headers=dict(extra), call=call)
     if fault and fault.kind in ("reset", "lost", "cut"):
-        call = app.one(request).call if fault.kind != "reset" else call
         return Answer(504, json.dumps(usual_body(504, microsoft.frame.clock.now())).encode(), call=call)
     return app.one(request)

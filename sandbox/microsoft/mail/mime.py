@@ -114,8 +114,11 @@ class Mail:
 
     @cached_property
     def whole(self) -> Message:
-        """The parsed MIME tree."""
-        return email.message_from_bytes(self.raw)
+        """The parsed MIME tree; one piece where the nesting has no end."""
+        try:
+            return email.message_from_bytes(self.raw)
+        except RecursionError:
+            return self.head
 
     def header(self, name: str) -> str:
         """First value of a header as text, "" without one."""
