@@ -27,7 +27,6 @@ DATE_PARTS: dict[str, Callable[[Any], Any]] = {
     "WEEK_IN_MONTH": lambda d: (d.day - 1) // 7 + 1, "DAY_ONLY": lambda d: d.date().isoformat(),
 }  # fmt: skip
 AGGREGATES = frozenset({"COUNT", "COUNT_DISTINCT", "SUM", "AVG", "MIN", "MAX"})
-PLAIN = frozenset({"TOLABEL", "CONVERTCURRENCY"})  # one currency, labels equal to values
 INT = Field("expr", "int", "FGSN", 9)
 DATE = Field("expr", "date", "FGSN")
 
@@ -109,12 +108,12 @@ class Binder:
 
     def climber(self, steps: tuple[Step, ...]) -> Callable[[Row], tuple[str, Row] | None]:
         """From a row of the object to (object, row) of the parent at the end of the steps."""
-        find, names = self.ctx.org.find, [step.field.name for step in steps]
+        ctx, names = self.ctx, [step.field.name for step in steps]
 
         def climb(row: Row) -> tuple[str, Row] | None:
             found = None
             for name in names:
-                found = find(row.get(name))
+                found = ctx.org.visible(ctx, row.get(name))
                 if found is None:
                     return None
                 row = found[1]
@@ -124,15 +123,31 @@ class Binder:
 
     def _function(self, call: Call) -> Column:
         argument = call.arguments[0] if len(call.arguments) == 1 else None
-        if call.name in PLAIN and isinstance(argument, FieldPath):
+        if call.name == "TOLABEL" and isinstance(argument, FieldPath):  # labels are equal to values here
             inner = self.path(argument)
             return Column(inner.field, inner.read, inner.steps, call.name)
+        if call.name == "CONVERTCURRENCY" and isinstance(argument, FieldPath):
+            return self._converted(call, argument)
         if call.name in DATE_PARTS and isinstance(argument, (FieldPath, Call)):
             inner = self.path(argument) if isinstance(argument, FieldPath) else self._zoned(argument)
             return self._date_part(call, inner)
         if call.name in AGGREGATES:
             raise refused("MALFORMED_QUERY", "Grouped query or aggregate function not allowed here", self.text, call.at)
         raise not_simulated(f"the SOQL function {call.name}")
+
+    def _converted(self, call: Call, path: FieldPath) -> Column:
+        """An amount in the user's currency; only an org with several currencies converts [unverified]."""
+        inner, org = self.path(path), self.ctx.org
+        if not org.multi_currency or inner.field.type != "currency" or inner.steps:
+            raise refused("INVALID_FIELD", f"field '{inner.field.name}' does not support convertCurrency", self.text,
+                          call.at)  # fmt: skip
+        rate = org.currencies[self.ctx.currency]
+
+        def read(row: Row) -> float | None:
+            amount, code = inner.read(row), row.get("CurrencyIsoCode") or self.ctx.currency
+            return None if amount is None else round(amount / org.currencies[code] * rate, 2)
+
+        return Column(inner.field, read, inner.steps, call.name)
 
     def _zoned(self, call: Call) -> Column:
         argument = call.arguments[0] if call.name == "CONVERTTIMEZONE" and len(call.arguments) == 1 else None

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from sandbox.salesforce import validation
 from sandbox.salesforce.errors import ApiError, no_access, not_found, wrong_id
 from sandbox.salesforce.ids import long_id
 from sandbox.salesforce.org import Context
@@ -110,6 +111,8 @@ def _apply(ctx: Context, given: dict[Field, Any], row: Row, links: dict[str, lis
         else:
             if f.type == "reference" and converted:
                 _exist(ctx, f, [converted])
+                if f.name == "OwnerId":
+                    _may_own(ctx, f, converted)
             row[f.name] = converted
 
 
@@ -123,6 +126,16 @@ def _exist(ctx: Context, f: Field, ids: Iterable[str]) -> None:
                 raise ApiError("ENTITY_IS_DELETED", "entity is deleted", [])
         if found is None or not ctx.org.readable(ctx, *found):
             raise ApiError("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", [])
+
+
+def _may_own(ctx: Context, f: Field, owner_id: str) -> None:
+    """Active users and queues own records, other groups do not."""
+    name, row = ctx.org.find(owner_id) or ("", {})
+    if name == "User" and not row.get("IsActive"):
+        raise ApiError("INACTIVE_OWNER_OR_USER", f"operation performed with inactive user [{owner_id[:15]}] as owner",
+                       [])  # fmt: skip
+    if name == "Group" and row.get("Type") != "Queue":
+        raise wrong_id(f.label, owner_id, f.name)
 
 
 # ---- create and update --------------------------------------------------------------------------
@@ -150,13 +163,16 @@ def insert(ctx: Context, sobject: SObject, row: Row, given: frozenset[str] = fro
     if missing:
         raise ApiError("REQUIRED_FIELD_MISSING", f"Required fields are missing: [{', '.join(missing)}]", missing)
     rules.before(change)
+    validation.check(ctx, sobject, row)
     ctx.org.check_locks(sobject.name, _references(sobject, row))
     _unique(ctx, sobject, row)
     now = ctx.org.stamp()
     row["Id"] = ctx.org.ids.make(sobject.prefix)
     for f in sobject.fields.values():
         if f.may("A") and not row.get(f.name):
-            row[f.name] = ctx.org.number(sobject.name)
+            row[f.name] = ctx.org.number(sobject.name, f.format)
+    if sobject.custom and row.get("Name") is None and "Name" in sobject.fields:
+        row["Name"] = row["Id"]  # what Salesforce puts in the place of a name that was left out
     for name in SYSTEM:
         if name in sobject.fields and row.get(name) is None:
             row[name] = ctx.user_id if name.endswith("Id") else now
@@ -177,13 +193,15 @@ def _defaults(ctx: Context, sobject: SObject, row: Row) -> None:
             row[f.name] = f.default
         elif f.name == "OwnerId" and f.may("D"):
             row[f.name] = ctx.user_id
+        elif f.name == "CurrencyIsoCode":
+            row[f.name] = ctx.currency
 
 
 def update(ctx: Context, sobject: SObject, record_id: str, data: dict[str, Any]) -> None:
     """Change a row as the client's request."""
     _operation(sobject, "U", "update")
     old = existing(ctx, sobject, record_id)
-    if not ctx.org.editable(ctx, old):
+    if not ctx.org.editable(ctx, sobject.name, old):
         raise no_access()
     given = _resolve(ctx, sobject, data)
     _permit(given, "U")
@@ -204,6 +222,7 @@ def save(ctx: Context, sobject: SObject, old: Row, row: Row, given: frozenset[st
     if emptied:
         raise ApiError("REQUIRED_FIELD_MISSING", f"Required fields are missing: [{', '.join(emptied)}]", emptied)
     rules.before(change)
+    validation.check(ctx, sobject, row)
     ctx.org.check_locks(sobject.name, [row["Id"], *_references(sobject, row)])
     _unique(ctx, sobject, row, old)
     touch(ctx, sobject, row)
@@ -277,7 +296,7 @@ def delete(ctx: Context, sobject: SObject, record_id: str) -> None:
     """Move a row and what belongs to it to the recycle bin."""
     _operation(sobject, "D", "delete")
     row = existing(ctx, sobject, record_id)
-    if not ctx.org.editable(ctx, row):
+    if not ctx.org.deletable(ctx, sobject.name, row):
         raise no_access()
     with ctx.org.store.transaction():
         ctx.org.check_locks(sobject.name, [row["Id"], *_references(sobject, row)])
@@ -294,14 +313,27 @@ def remove(ctx: Context, sobject: SObject, row: Row, root: str) -> None:
         ctx.org.store.put(sobject.name, gone)
     else:
         ctx.org.store.drop(sobject.name, row["Id"])
-    for name, field_name in rules.cascade:
+    cascade, unlink = _belonging(ctx, sobject, rules)
+    for name, field_name in cascade:
         for child in list(ctx.org.live(name, field_name, [row["Id"]])):
             remove(ctx, ctx.org.full_schema.objects[name], child, root)
-    for name, field_name in rules.unlink:
+    for name, field_name in unlink:
         for child in list(ctx.org.live(name, field_name, [row["Id"]])):
             changed = {**child, field_name: None}
             touch(ctx, ctx.org.full_schema.objects[name], changed)
             ctx.org.store.put(name, changed)
+
+
+ABOUT = (("Task", "WhatId"), ("Event", "WhatId"))
+Links = tuple[tuple[str, str], ...]
+
+
+def _belonging(ctx: Context, sobject: SObject, rules: Rules) -> tuple[Links, Links]:
+    """(what goes with the record, references that become empty): its rules, and what custom look-ups add."""
+    own = tuple((name, f.name) for name, f in ctx.org.full_schema.referring[sobject.name] if f.custom)
+    if not sobject.custom:
+        return rules.cascade, (*rules.unlink, *own)
+    return ABOUT, (("EmailMessage", "RelatedToId"), *own)
 
 
 def undelete(ctx: Context, sobject: SObject, record_id: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from sandbox.salesforce.changes import RULES, Rules
 from sandbox.salesforce.org import Context
 from sandbox.salesforce.schema import NUMBERS, Field, SObject
 
@@ -65,9 +66,11 @@ def scopes(o: SObject) -> list[dict[str, str]]:
 
 def children(ctx: Context, o: SObject) -> list[dict[str, Any]]:
     """References to the object, with the relationship's name where it has one."""
+    cascades = RULES.get(o.name, Rules()).cascade
     return [{
-        "cascadeDelete": False, "childSObject": name, "deprecatedAndHidden": False, "field": f.name,
-        "junctionIdListNames": [], "junctionReferenceTo": [], "relationshipName": f.child_relationship or None,
+        "cascadeDelete": (name, f.name) in cascades, "childSObject": name, "deprecatedAndHidden": False,
+        "field": f.name, "junctionIdListNames": [], "junctionReferenceTo": [],
+        "relationshipName": f.child_relationship or None,
         "restrictedDelete": False} for name, f in ctx.org.schema.referring[o.name]]  # fmt: skip
 
 
@@ -81,7 +84,8 @@ def describe_field(f: Field, o: SObject) -> dict[str, Any]:
         "byteLength": f.length * 3 if text and f.type not in ("id", "reference") else f.length if text else 0,
         "calculated": False, "calculatedFormula": None, "cascadeDelete": False, "caseSensitive": False,
         "compoundFieldName": compound(f, o), "controllerName": None, "createable": f.may("C"), "custom": f.custom,
-        "defaultValue": f.default, "defaultValueFormula": None, "defaultedOnCreate": f.may("D"),
+        "defaultValue": f.default if f.type == "boolean" else None, "defaultValueFormula": formula(f),
+        "defaultedOnCreate": f.may("D"),
         "dependentPicklist": False, "deprecatedAndHidden": False, "digits": f.length if whole else 0,
         "displayLocationInDecimal": False, "encrypted": False, "externalId": external,
         "extraTypeInfo": "plaintextarea" if f.type == "textarea" else None, "filterable": f.may("F"),
@@ -98,6 +102,13 @@ def describe_field(f: Field, o: SObject) -> dict[str, Any]:
         "type": EXTRA_TYPES.get(f.type, f.type), "unique": unique, "updateable": f.may("U"),
         "writeRequiresMasterRead": False,
     }  # fmt: skip
+
+
+def formula(f: Field) -> str | None:
+    """The default of a custom field that is neither a box nor a picklist, as a formula."""
+    if not f.custom or f.default is None or f.type in ("boolean", "picklist", "multipicklist"):
+        return None
+    return str(f.default) if f.type in NUMBERS else f'"{f.default}"'
 
 
 def compound(f: Field, o: SObject) -> str | None:

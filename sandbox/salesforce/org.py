@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import random
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from sandbox.salesforce import sharing
 from sandbox.salesforce.errors import ApiError
 from sandbox.salesforce.ids import IdMaker
 from sandbox.salesforce.schema import Schema
+from sandbox.salesforce.sharing import Level
 from sandbox.salesforce.store import Row, Store
 from sandbox.salesforce.values import stamp
 
 if TYPE_CHECKING:
     from sandbox.frame.frame import Frame
+    from sandbox.salesforce.validation import ValidationRule
 
 ADMINISTRATOR = "System Administrator"
 BIN_DAYS = 15  # the recycle bin, providers.md SF-14
@@ -25,6 +29,8 @@ DAY = 86400.0
 SHARED_ACTIVITIES = (("Task", "TaskWhoIds"), ("Event", "EventWhoIds"), ("Task", "WhoCount"), ("Task", "WhatCount"),
                      ("Event", "WhoCount"), ("Event", "WhatCount"))  # fmt: skip
 ENHANCED_EMAIL: tuple[str, ...] = ("EmailMessage", "EmailMessageRelation")
+TEAM_SELLING: tuple[str, ...] = ("OpportunityTeamMember", "AccountTeamMember")
+NUMBER = re.compile(r"\{(0+)\}")
 # Edition -> daily calls, and more per licence (providers.md 5.1).
 DAILY_CALLS = {"Developer": (15_000, 0), "Professional": (100_000, 1_000), "Enterprise": (100_000, 1_000),
                "Unlimited": (100_000, 5_000), "Performance": (100_000, 5_000)}  # fmt: skip
@@ -58,14 +64,14 @@ class Context:
     hidden: frozenset[str] = field(default_factory=frozenset)
 
     @property
+    def currency(self) -> str:
+        """The user's currency."""
+        return str(self.user.get("DefaultCurrencyIsoCode") or next(iter(self.org.currencies)))
+
+    @property
     def user_id(self) -> str:
         """Id of the user."""
         return str(self.user["Id"])
-
-    @property
-    def sees_all(self) -> bool:
-        """An administrator's View All and Modify All Data."""
-        return not self.org.private or self.user_id in self.org.administrators
 
 
 class Org:
@@ -82,11 +88,14 @@ class Org:
         self.ids = IdMaker(self.chance)
         self.full_schema = Schema()
         self.shared_activities = self.enhanced_email = True
-        self.private = False
+        self.private = self.team_selling = self.multi_currency = False
+        self.currencies = {"USD": 1.0, "EUR": 0.9, "GBP": 0.8, "SEK": 10.0}  # one unit of the first is worth so many
         self.name, self.edition, self.licences = "Example", "Enterprise", 20
         self.org_id = self.ids.make("00D")
         self.administrators: set[str] = set()
         self.duplicate_rules: list[DuplicateRule] = []
+        self.validation_rules: list[ValidationRule] = []
+        self.shares: dict[tuple[str, str], Level] = {}  # (record, user) -> level
         self.locks: list[RowLock] = []
         self.late: list[tuple[str, int, float]] = []  # object, how many more, seconds
         self.unseen: dict[str, float] = {}  # record id -> the time at which it appears
@@ -96,13 +105,16 @@ class Org:
         self.switch()
 
     def switch(self, **switches: bool) -> None:
-        """Set shared_activities, enhanced_email or private; the schema follows."""
+        """Set shared_activities, enhanced_email, team_selling, multi_currency or private; the schema follows."""
         for name, value in switches.items():
             setattr(self, name, value)
         objects: tuple[str, ...] = () if self.enhanced_email else ENHANCED_EMAIL
+        objects = objects if self.team_selling else (*objects, *TEAM_SELLING)
         fields: tuple[tuple[str, str], ...] = ()
         if not self.shared_activities:
             objects, fields = (*objects, "TaskRelation"), SHARED_ACTIVITIES
+        if not self.multi_currency:
+            fields = (*fields, *((name, "CurrencyIsoCode") for name in self.full_schema.objects))
         self.schema = self.full_schema.without(objects, fields)
         self.schema_changed = self.frame.clock.now().replace(microsecond=0)
 
@@ -133,10 +145,11 @@ class Org:
 
     # -- rows ---------------------------------------------------------------------------------
 
-    def number(self, name: str) -> str:
-        """The next autonumber of this name."""
-        self.counters[name] = self.counters.get(name, 1000) + 1
-        return f"{self.counters[name]:08d}"
+    def number(self, name: str, display: str = "") -> str:
+        """The next autonumber of this name, in a format like "PRJ-{00000}"."""
+        self.counters[name] = self.counters.get(name, 0 if display else 1000) + 1
+        number = self.counters[name]
+        return NUMBER.sub(lambda found: f"{number:0{len(found[1])}d}", display) if display else f"{number:08d}"
 
     def object_of(self, record_id: str) -> str | None:
         """The object whose prefix the id has."""
@@ -191,20 +204,21 @@ class Org:
                                f"{which}", [])  # fmt: skip
         self.locks = [lock for lock in self.locks if lock.count > 0]
 
-    # -- sharing (providers.md SF-24: owners, no roles) -----------------------------------------
+    # -- sharing ------------------------------------------------------------------------------
 
     def readable(self, ctx: Context, name: str, row: Row) -> bool:
         """Whether the user may see the row."""
-        if ctx.sees_all or row.get("OwnerId") == ctx.user_id or row.get("CreatedById") == ctx.user_id:
-            return True
-        if name in ("Task", "Event", "EmailMessage"):
-            return any(self._reaches(ctx, row.get(f)) for f in ("WhatId", "WhoId", "RelatedToId", "ParentId"))
-        return "OwnerId" not in self.schema.objects[name].fields or name in ("Organization", "Group", "Product2")
+        return sharing.level(ctx, name, row) >= Level.READ
 
-    def _reaches(self, ctx: Context, record_id: str | None) -> bool:
-        found = self.find(record_id)
-        return found is not None and self.readable(ctx, *found)
-
-    def editable(self, ctx: Context, row: Row) -> bool:
+    def editable(self, ctx: Context, name: str, row: Row) -> bool:
         """Whether the user may change the row."""
-        return ctx.sees_all or row.get("OwnerId", row.get("CreatedById")) == ctx.user_id
+        return sharing.level(ctx, name, row) >= Level.EDIT
+
+    def deletable(self, ctx: Context, name: str, row: Row) -> bool:
+        """Whether the user may delete the row."""
+        return sharing.level(ctx, name, row) >= Level.ALL
+
+    def visible(self, ctx: Context, record_id: str | None) -> tuple[str, Row] | None:
+        """(object, row) behind a reference if the user may see it: a hidden parent reads as none."""
+        found = self.find(record_id)
+        return found if found is not None and self.readable(ctx, *found) else None

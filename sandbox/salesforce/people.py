@@ -141,13 +141,41 @@ ACTIVITY_WHO = (("TaskRelation", "RelationId"), ("EventRelation", "RelationId"),
                 ("AccountContactRelation", "ContactId"), ("CampaignMember", "ContactId"),
                 ("CampaignMember", "LeadId"))  # fmt: skip
 WHO_LINKS = (("Task", "WhoId"), ("Event", "WhoId"))
-WHAT_LINKS = (("Task", "WhatId"), ("Event", "WhatId"), ("EmailMessage", "RelatedToId"))
+EMAIL_LINK = ("EmailMessage", "RelatedToId")
+RECIPIENT = ("EmailMessageRelation", "RelationId")
+
+
+def _guard(ctx: Context, row: Row, what: str, names: list[str]) -> None:
+    if names and ctx.org.frame.settings["salesforce_guard_deletes"]:
+        raise ApiError("DELETE_FAILED", f"Your attempt to delete {row.get('Name')} could not be completed because it "
+                       f"is associated with the following {what}.: {', '.join(names)}\n", [])  # fmt: skip
+
+
+def delete_contact(ctx: Context, row: Row) -> None:
+    """A contact with cases stays."""
+    _guard(ctx, row, "cases", [str(c["CaseNumber"]) for c in ctx.org.live("Case", "ContactId", [row["Id"]])])
+
+
+def delete_account(ctx: Context, row: Row) -> None:
+    """An account with cases or won opportunities stays, and with others' opportunities unless an administrator asks."""
+    org = ctx.org
+    _guard(ctx, row, "cases", [str(c["CaseNumber"]) for c in org.live("Case", "AccountId", [row["Id"]])])
+    deals = list(org.live("Opportunity", "AccountId", [row["Id"]]))
+    _guard(ctx, row, "closed won opportunities", [str(d["Name"]) for d in deals if d.get("IsWon")])
+    if ctx.user_id not in org.administrators:
+        others = [str(d["Name"]) for d in deals if d.get("OwnerId") != ctx.user_id]
+        _guard(ctx, row, "opportunities owned by other users", others)
+
+
 changes.RULES |= {
     "Account": Rules(before=check_duplicates, cascade=(("Contact", "AccountId"), ("Opportunity", "AccountId"),
-                     ("AccountContactRelation", "AccountId")),
-                     unlink=(*WHAT_LINKS, ("Case", "AccountId"), ("Account", "ParentId"))),
+                     ("AccountContactRelation", "AccountId"), ("AccountTeamMember", "AccountId"),
+                     *changes.ABOUT),
+                     unlink=(EMAIL_LINK, ("Case", "AccountId"), ("Account", "ParentId")),
+                     before_delete=delete_account),
     "Contact": Rules(before=before_contact, after=after_contact, cascade=ACTIVITY_WHO,
-                     unlink=(*WHO_LINKS, ("Contact", "ReportsToId"), ("Case", "ContactId"))),
-    "Lead": Rules(before=before_lead, cascade=ACTIVITY_WHO, unlink=WHO_LINKS),
+                     unlink=(*WHO_LINKS, RECIPIENT, ("Contact", "ReportsToId"), ("Case", "ContactId")),
+                     before_delete=delete_contact),
+    "Lead": Rules(before=before_lead, cascade=ACTIVITY_WHO, unlink=(*WHO_LINKS, RECIPIENT)),
     "User": Rules(before=name_person),
 }  # fmt: skip

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
+from sandbox.salesforce import access, history
 from sandbox.salesforce.aggregates import aggregate_rows, is_aggregate
 from sandbox.salesforce.binding import HINT, Binder, Column, Step, bound_object
 from sandbox.salesforce.errors import ApiError, not_simulated
 from sandbox.salesforce.filters import Filter, indexed
 from sandbox.salesforce.org import Context
 from sandbox.salesforce.reading import attributes, getter, name_value
-from sandbox.salesforce.schema import Field, SObject
+from sandbox.salesforce.schema import Child, Field, SObject
 from sandbox.salesforce.soql import Call, Comparison, FieldPath, Item, Logic, Order, Query, TypeOf, parse, refused
 from sandbox.salesforce.store import Row, key_of
 
@@ -54,6 +55,9 @@ class Runner:
     def run(self) -> Result:
         """The whole query; ApiError for what Salesforce refuses."""
         query = parse(self.text)
+        if query.sobject.lower() == access.NAME:
+            made = access.rows(self.ctx, query, self.text)
+            return Result(len(made), made, lambda row: row)
         sobject = bound_object(self.ctx, query, self.text)
         binder = Binder(self.ctx, query, sobject, self.text)
         self._check(query, sobject)
@@ -223,7 +227,7 @@ class Runner:
         for name, show in node.leaves:
             out[name] = show(row)
         for name, parent in node.parents.items():
-            found = self.ctx.org.find(row.get(parent.steps[-1].field.name))
+            found = self.ctx.org.visible(self.ctx, row.get(parent.steps[-1].field.name))
             out[name] = None if found is None else self._record(parent, self._object(found[0]), found[1])
         return out
 
@@ -245,7 +249,7 @@ class Runner:
         otherwise = [p.text for p in item.otherwise]
 
         def show(row: Row) -> Any:
-            found = self.ctx.org.find(row.get(step.name))
+            found = self.ctx.org.visible(self.ctx, row.get(step.name))
             if found is None:
                 return None
             kind = self._object(found[0])
@@ -265,15 +269,25 @@ class Runner:
         sobject = self._object(child.sobject)
         inner = Binder(self.ctx, replace(query, sobject=sobject.name), sobject, self.text)
         self._check(replace(query, where=None), binder.sobject)
-        show, base = self._shower(query, inner), self._base(sobject)
+        show, rows_of = self._shower(query, inner), self._children(query, binder, child)
         compiled = Filter(inner, self._subselect)
         test = compiled.test(query.where) if query.where is not None else lambda row: True
 
         def shown(row: Row) -> Any:
-            rows = self._ordered(query, inner, [r for r in base((child.field, [row["Id"]])) if test(r)])
+            rows = self._ordered(query, inner, [r for r in rows_of(row["Id"]) if test(r)])
             return {"totalSize": len(rows), "done": True, "records": [show(r) for r in rows]} if rows else None
 
         root.leaves.append((child.name, shown))
+
+    def _children(self, query: Query, outer: Binder, child: Child) -> Callable[[str], Iterable[Row]]:
+        """From a parent's id to its children."""
+        if child.sobject not in (history.PAST, history.FUTURE):
+            base = self._base(self._object(child.sobject))
+            return lambda parent: base((child.field, [parent]))
+        where = outer.query.where
+        found = indexed(where, outer, Filter(outer, self._subselect).value) if where is not None else None
+        history.check(self.ctx, child.sobject, query, found is not None and found[0] == "Id" and len(found[1]) == 1)
+        return lambda parent: history.listed(self.ctx, child.sobject, outer.sobject.name, parent)
 
 
 def named(condition: Any) -> Iterable[str]:

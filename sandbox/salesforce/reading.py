@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from sandbox.salesforce import history
 from sandbox.salesforce.org import Context, Org
 from sandbox.salesforce.schema import Field, SObject
 from sandbox.salesforce.store import Row
@@ -30,6 +31,8 @@ def getter(ctx: Context, sobject: SObject, field: Field) -> Getter:
         return lambda row: f"{base}/{row['Id']}/{name}" if row.get(name) is not None else None
     if field.type == "boolean":
         return lambda row: row.get(name, False)
+    if name == "LastActivityDate":
+        return lambda row: history.last_activity(org, sobject.name, row)
     return lambda row: row.get(name)
 
 

@@ -194,7 +194,7 @@ class Api:
             if parts[1].lower() in self.org.schema.children[sobject.name]:
                 raise not_simulated("reading child relationships by path")
             raise not_found()
-        found = self.org.find(row.get(step.name))
+        found = self.org.visible(ctx, row.get(step.name))
         if found is None:
             raise not_found(f"The requested resource does not exist: {parts[1]}")
         parent = self.org.schema.objects[found[0]]

@@ -5,7 +5,9 @@ from __future__ import annotations
 from sandbox.salesforce import changes
 from sandbox.salesforce.changes import Change, Rules
 from sandbox.salesforce.errors import ApiError
-from sandbox.salesforce.people import WHAT_LINKS, check_duplicates
+from sandbox.salesforce.org import Context
+from sandbox.salesforce.people import EMAIL_LINK, check_duplicates
+from sandbox.salesforce.store import Row
 
 # Stage -> (probability, forecast category, its name, closed, won)
 STAGES: dict[str, tuple[int, str, str, bool, bool]] = {
@@ -54,6 +56,53 @@ def before_opportunity(change: Change) -> None:
     check_duplicates(change)
 
 
+def after_opportunity(change: Change) -> None:
+    """ContactId of a new opportunity makes the primary contact role (object reference, Opportunity.ContactId)."""
+    row, org = change.row, change.ctx.org
+    if change.old is None and row.get("ContactId"):
+        role = {"OpportunityId": row["Id"], "ContactId": row["ContactId"], "IsPrimary": True}
+        changes.insert(change.ctx, org.full_schema.objects["OpportunityContactRole"], role, frozenset(role))
+
+
+def after_opportunity_role(change: Change) -> None:
+    """The primary contact shows as ContactId of the opportunity, which is not changed by that."""
+    row = change.row
+    if row.get("IsPrimary"):
+        _primary(change.ctx, row, row["ContactId"])
+    elif change.old is not None and change.old.get("IsPrimary"):
+        _primary(change.ctx, row, None)
+
+
+def delete_opportunity_role(ctx: Context, row: Row) -> None:
+    """Without its primary role an opportunity has no contact."""
+    if row.get("IsPrimary"):
+        _primary(ctx, row, None)
+
+
+def _primary(ctx: Context, role: Row, contact_id: str | None) -> None:
+    opportunity = ctx.org.store.get("Opportunity", role["OpportunityId"])
+    if opportunity is not None:
+        ctx.org.store.put("Opportunity", {**opportunity, "ContactId": contact_id})
+
+
+def before_quote(change: Change) -> None:
+    """Account, number and total follow."""
+    row, org = change.row, change.ctx.org
+    found = org.find(row["OpportunityId"])
+    row["AccountId"] = found[1].get("AccountId") if found else None
+    row["QuoteNumber"] = row.get("QuoteNumber") or org.number("Quote", "{00000000}")
+    row["Subtotal"], row["LineItemCount"] = row.get("Subtotal") or 0.0, row.get("LineItemCount") or 0
+    row["GrandTotal"] = row["Subtotal"] + (row.get("Tax") or 0) + (row.get("ShippingHandling") or 0)
+
+
+def before_team_member(change: Change) -> None:
+    """A member of an opportunity's team may read it; Salesforce alone decides on more."""
+    row, ctx = change.row, change.ctx
+    row["OpportunityAccessLevel"] = row.get("OpportunityAccessLevel") or "Read"
+    user = ctx.org.find(row["UserId"])
+    row["Name"] = user[1].get("Name") if user else None
+
+
 def before_case(change: Change) -> None:
     """Status -> closed; the contact's addresses."""
     row, org = change.row, change.ctx.org
@@ -71,6 +120,7 @@ def before_case(change: Change) -> None:
             "ContactMobile": contact.get("MobilePhone"), "ContactFax": contact.get("Fax")}  # fmt: skip
     if row.get("AccountId") is None and change.changed("ContactId"):
         row["AccountId"] = contact.get("AccountId")
+    check_duplicates(change)
 
 
 def before_opportunity_role(change: Change) -> None:
@@ -96,11 +146,17 @@ def before_account_relation(change: Change) -> None:
                                [])  # fmt: skip
 
 
-ROW_LINKS = (("OpportunityContactRole", "OpportunityId"), ("Quote", "OpportunityId"))
+ROW_LINKS = (("OpportunityContactRole", "OpportunityId"), ("Quote", "OpportunityId"),
+             ("OpportunityTeamMember", "OpportunityId"))  # fmt: skip
 changes.RULES |= {
-    "Opportunity": Rules(before=before_opportunity, cascade=ROW_LINKS, unlink=WHAT_LINKS),
-    "Case": Rules(before=before_case, cascade=(("CaseContactRole", "CasesId"), ("EmailMessage", "ParentId")),
-                  unlink=(*WHAT_LINKS, ("Case", "ParentId"))),
-    "OpportunityContactRole": Rules(before=before_opportunity_role),
+    "Opportunity": Rules(before=before_opportunity, after=after_opportunity, cascade=(*ROW_LINKS, *changes.ABOUT),
+                         unlink=(EMAIL_LINK,)),
+    "Case": Rules(before=before_case, cascade=(("CaseContactRole", "CasesId"), ("EmailMessage", "ParentId"),
+                                              *changes.ABOUT),
+                  unlink=(EMAIL_LINK, ("Case", "ParentId"))),
+    "OpportunityContactRole": Rules(before=before_opportunity_role, after=after_opportunity_role,
+                                    before_delete=delete_opportunity_role),
+    "OpportunityTeamMember": Rules(before=before_team_member),
+    "Quote": Rules(before=before_quote),
     "AccountContactRelation": Rules(before=before_account_relation),
 }  # fmt: skip

@@ -6,25 +6,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from sandbox.salesforce import changes
+from sandbox.salesforce.customise import customise
 from sandbox.salesforce.errors import ApiError
+from sandbox.salesforce.generate import generate
 from sandbox.salesforce.org import ADMINISTRATOR, Context, DuplicateRule, Org
 from sandbox.salesforce.sales import STAGES, STATUSES
-from sandbox.salesforce.schema import Field, SObject, field_label, rebuilt, sobject, with_targets
 from sandbox.salesforce.store import Row
 from sandbox.salesforce.values import convert
 
 Json = dict[str, Any]
-OPTIONS = (("required", "!"), ("unique", "Q"), ("external_id", "X"))
 PROFILES = (ADMINISTRATOR, "Standard User", "Minimum Access - Salesforce")
-LENGTHS = {"string": 255, "email": 80, "phone": 40, "url": 255, "picklist": 255, "textarea": 32768, "reference": 18,
-           "multipicklist": 4099, "currency": 18, "double": 18, "percent": 18, "int": 9}  # fmt: skip
-MARKS = {"textarea": "CUN", "multipicklist": "CUFN", "datetime": "CUFSN", "currency": "CUFSN", "double": "CUFSN",
-         "percent": "CUFSN", "boolean": "CUFGSD"}  # fmt: skip
-SYSTEM_FIELDS = ("Id", "IsDeleted", "CreatedDate", "CreatedById", "LastModifiedDate", "LastModifiedById",
-                 "SystemModstamp")  # fmt: skip
-ACTIVITY = (("Task", "WhatId"), ("Event", "WhatId"), ("EmailMessage", "RelatedToId"), ("TaskRelation", "RelationId"),
-            ("ContentDocumentLink", "LinkedEntityId"),
-            ("ContentVersion", "FirstPublishLocationId"))  # fmt: skip
 
 
 class Seeder:
@@ -42,8 +33,11 @@ class Seeder:
                 self._switches(part.get("org") or {})
                 self._basics()
                 self._users(organisation.get("users") or [], part.get("integration_user"))
-                self._custom(part)
+                self.custom(part)
                 self._records(part.get("records") or {})
+                for order in part.get("generate") or []:
+                    fields = {name: self._resolved(value) for name, value in (order.get("fields") or {}).items()}
+                    generate(self._org, {**order, "fields": fields})
                 self._org.duplicate_rules += [
                     DuplicateRule(r["object"], tuple(r["fields"]), r.get("action", "block"))
                     for r in part.get("duplicate_rules") or []]  # fmt: skip
@@ -60,7 +54,10 @@ class Seeder:
             raise ValueError("salesforce: person accounts are not simulated")
         org.name, org.edition = given.get("name", org.name), given.get("edition", org.edition)
         org.licences = int(given.get("licences", org.licences))
-        org.switch(shared_activities=bool(given.get("shared_activities", org.shared_activities)),
+        org.currencies = dict(given.get("currencies", org.currencies))
+        org.switch(team_selling=bool(given.get("team_selling", org.team_selling)),
+                   multi_currency=bool(given.get("multi_currency", org.multi_currency)),
+                   shared_activities=bool(given.get("shared_activities", org.shared_activities)),
                    enhanced_email=bool(given.get("enhanced_email", org.enhanced_email)),
                    private=given.get("sharing", "private" if org.private else "public") == "private")  # fmt: skip
 
@@ -124,29 +121,9 @@ class Seeder:
 
     # -- custom objects and fields ---------------------------------------------------------------
 
-    def _custom(self, part: Json) -> None:
-        made: dict[str, SObject] = {}
-        known = self._org.full_schema.objects
-        for given in part.get("custom_objects") or []:
-            made[given["name"]] = self._custom_object(given)
-            if given.get("activities", True):
-                for name, field in ACTIVITY:
-                    made[name] = widened(made.get(name) or known[name], field, given["name"])
-        for name, fields in (part.get("custom_fields") or {}).items():
-            old = made.get(name) or known.get(name)
-            if old is None:
-                raise ValueError(f"salesforce: custom_fields of {name}, which is no object")
-            made[name] = rebuilt(old, [*old.fields.values(), *map(custom_field, fields)])
-        if made:
-            self._org.full_schema.replace(*made.values())
-        self._org.switch()
-
-    def _custom_object(self, given: Json) -> SObject:
-        account = self._org.full_schema.objects["Account"].fields
-        fields = [account[name] for name in (*SYSTEM_FIELDS, "OwnerId")]
-        name = Field("Name", "string", "CUFGSNI!" if not given.get("auto_number") else "FGSIDA", 80, label="Name")
-        return sobject(given["name"], given["prefix"], [*fields, name, *map(custom_field, given.get("fields") or [])],
-                       label=str(given.get("label", given["name"])), plural=str(given.get("plural", "")))  # fmt: skip
+    def custom(self, part: Json) -> None:
+        """Add `custom_objects`, `custom_fields` and `validation_rules`; objects and fields of a name are replaced."""
+        customise(self._org, part)
 
     # -- records ---------------------------------------------------------------------------------
 
@@ -205,30 +182,3 @@ def _keys_in(record: Json) -> Iterator[str]:
         for one in value if isinstance(value, list) else [value]:
             if isinstance(one, str) and one.startswith("@"):
                 yield one[1:]
-
-
-def widened(o: SObject, field: str, target: str) -> SObject:
-    """The object with one more target of a reference."""
-    old = o.fields[field]
-    if target in old.targets:
-        return o
-    return rebuilt(o, [with_targets(f, [target]) if f is old else f for f in o.fields.values()])
-
-
-def custom_field(given: Json) -> Field:
-    """A field from its lines in the organisation file.
-
-    Members: name, type, label, length, scale, values, default, to, relationship, required, unique,
-    external_id.
-    """
-    kind = given.get("type", "string")
-    marks = MARKS.get(kind, "CUFGSN")
-    marks += "".join(mark for name, mark in OPTIONS if given.get(name))
-    stem = given["name"].removesuffix("__c")
-    return Field(
-        given["name"], kind, marks, int(given.get("length", LENGTHS.get(kind, 0))),
-        int(given.get("scale", 2 if kind in ("currency", "percent") else 0)), tuple(given.get("to") or ()),
-        f"{stem}__r" if kind == "reference" else "",
-        given.get("relationship", f"{stem}s__r") if kind == "reference" else "", tuple(given.get("values") or ()),
-        given.get("default", False if kind == "boolean" else None), given.get("label") or field_label(given["name"]),
-    )  # fmt: skip

@@ -11,11 +11,14 @@ from sandbox.salesforce import activities, changes, emails, files, people, readi
 from sandbox.salesforce.app import App
 from sandbox.salesforce.auth import Auth
 from sandbox.salesforce.composite import Composite
+from sandbox.salesforce.customise import customise
 from sandbox.salesforce.errors import ApiError
+from sandbox.salesforce.generate import generate
 from sandbox.salesforce.org import Context, DuplicateRule, Org, RowLock
 from sandbox.salesforce.rest import Api
 from sandbox.salesforce.schema import SObject
 from sandbox.salesforce.seed import Seeder
+from sandbox.salesforce.sharing import LEVELS
 from sandbox.salesforce.soql import parse
 from sandbox.salesforce.store import Row
 
@@ -33,6 +36,7 @@ CODES = {401: ("INVALID_SESSION_ID", "Session expired or invalid"),
 SETTINGS = (
     ("salesforce_daily_calls", 0, "daily API calls of the org; 0: what the edition and its licences give"),
     ("salesforce_email_status", True, "an EmailMessage without a case takes the status 3 only"),
+    ("salesforce_guard_deletes", True, "accounts and contacts with cases, accounts with won opportunities stay"),
     ("salesforce_replace_task", True, "an update of an EmailMessage replaces its automatic Task"),
     ("salesforce_too_large", 20_000, "so many events or tasks make a query without a bound OPERATION_TOO_LARGE"),
     ("salesforce_rotate_refresh", False, "a refresh token is good for one use"),
@@ -63,6 +67,8 @@ class Salesforce:
             "purge": self._purge, "records": self._records, "convert_lead": self._convert, "merge": self._merge,
             "lock": self._lock, "late": self._late, "limit_reached": self._limit, "org": self._switch,
             "authorise": self._authorise, "end_sessions": self._end_sessions, "duplicate_rules": self._rules,
+            "customise": self._customise, "drop_rules": self._drop_rules, "share": self._share,
+            "generate": self._generate,
         }  # fmt: skip
 
     def reset(self) -> None:
@@ -125,13 +131,21 @@ class Salesforce:
             raise LookupError(f"no action {action!r}; there are {', '.join(sorted(self._actions))}")
         with self._org.store.lock:
             try:
-                return self._actions[action](body)
+                return self._actions[action](self._known(body))
             except ApiError as error:
                 if error.status == 404:
                     raise LookupError(str(error)) from None
                 raise ValueError(str(error)) from None
             except KeyError as error:
                 raise ValueError(f"{error.args[0]} is required") from None
+
+    def _known(self, value: Any) -> Any:
+        """The value with record ids in the place of "@key" of the organisation file."""
+        if isinstance(value, dict):
+            return {name: self._known(inner) for name, inner in value.items()}
+        if isinstance(value, list):
+            return [self._known(inner) for inner in value]
+        return self._seeder.keys.get(value[1:], value) if isinstance(value, str) and value.startswith("@") else value
 
     def _ctx(self, body: Json) -> Context:
         users = self._org.store.table("User")
@@ -212,7 +226,7 @@ class Salesforce:
         return {"limit_reached": self._org.limit_reached}
 
     def _switch(self, body: Json) -> Json:
-        known = {"shared_activities", "enhanced_email", "sharing"}
+        known = {"shared_activities", "enhanced_email", "team_selling", "multi_currency", "sharing"}
         if set(body) - known:
             raise ValueError(f"unknown {', '.join(sorted(set(body) - known))}; known are {', '.join(sorted(known))}")
         switches = {name: bool(value) for name, value in body.items() if name != "sharing"}
@@ -220,7 +234,37 @@ class Salesforce:
             switches["private"] = body["sharing"] == "private"
         self._org.switch(**switches)
         return {"shared_activities": self._org.shared_activities, "enhanced_email": self._org.enhanced_email,
+                "team_selling": self._org.team_selling, "multi_currency": self._org.multi_currency,
                 "sharing": "private" if self._org.private else "public"}  # fmt: skip
+
+    def _customise(self, body: Json) -> Json:
+        """Custom objects, fields and validation rules as in the organisation file; describe changes at once."""
+        parts = {"custom_objects", "custom_fields", "validation_rules"}
+        if not body or set(body) - parts:
+            raise ValueError(f"one or more of {', '.join(sorted(parts))} are required, nothing else")
+        customise(self._org, body)
+        return {"objects": [o.name for o in self._org.schema.objects.values() if o.custom],
+                "validation_rules": len(self._org.validation_rules)}  # fmt: skip
+
+    def _drop_rules(self, body: Json) -> Json:
+        """Take the validation rules away, those of one object or all."""
+        kept = [r for r in self._org.validation_rules if body.get("object") not in (None, r.sobject)]
+        self._org.validation_rules = kept
+        return {"validation_rules": len(kept)}
+
+    def _share(self, body: Json) -> Json:
+        """A manual share: `access` is Read, Edit, All or None (which takes it back)."""
+        row, user, access = self._row(body), self._ctx(body).user_id, str(body.get("access", "Read")).lower()
+        if access not in (*LEVELS, "none"):
+            raise ValueError(f"unknown access {access}")
+        self._org.shares.pop((row["Id"], user), None)
+        if access != "none":
+            self._org.shares[row["Id"], user] = LEVELS[access]
+        return {"id": row["Id"]}
+
+    def _generate(self, body: Json) -> Json:
+        made = generate(self._org, body)
+        return {"count": len(made), "ids": made}
 
     def _authorise(self, body: Json) -> Json:
         """Give or take the pre-authorised permission set."""

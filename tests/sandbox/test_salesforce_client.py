@@ -34,6 +34,7 @@ def test_pages_of_query_all(org: Org) -> None:
     org.frame.settings["page_size"] = 1
     salesforce = client(org)
     assert len(list(salesforce.query_all_iter("SELECT Id FROM Contact"))) == 2
+    salesforce.Case.delete(org.ids["case"])
     salesforce.Contact.delete(org.ids["jane"])
     assert len(list(salesforce.query_all_iter("SELECT Id FROM Contact", include_deleted=True))) == 2
 

@@ -224,6 +224,7 @@ def test_modstamp_moves_with_every_change_and_rows_may_appear_late(org: Org) -> 
 
 def test_deleted_rows(org: Org) -> None:
     jane = org.ids["jane"]
+    org.call("DELETE", f"sobjects/Case/{org.ids['case']}")
     assert org.call("DELETE", f"sobjects/Contact/{jane}") == (204, b"")
     assert org.rows(f"SELECT Id FROM Contact WHERE Id = '{jane}'") == []
     assert org.one(f"SELECT IsDeleted FROM Contact WHERE Id = '{jane}'", "queryAll")["IsDeleted"] is True
@@ -240,6 +241,7 @@ def test_deleted_rows(org: Org) -> None:
 
 
 def test_an_account_takes_its_contacts_with_it_and_brings_them_back(org: Org) -> None:
+    org.call("DELETE", f"sobjects/Case/{org.ids['case']}")
     org.call("DELETE", f"sobjects/Account/{org.ids['acme']}")
     assert org.rows("SELECT Name FROM Contact") == [{"Name": "Max Muster"}]
     org.act("undelete", object="Account", id=org.ids["acme"])

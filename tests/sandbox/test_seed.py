@@ -18,6 +18,7 @@ import yaml
 
 from sandbox.seed import MAIL, ORGANISATION, generate
 
+CLOSED = {"Closed Won", "Closed Lost", "Closed", "Finished"}
 FREE_MAIL = {"gmail.com", "outlook.com", "hotmail.com", "yahoo.com", "gmx.de"}
 
 
@@ -76,8 +77,9 @@ def test_counts(document: dict[str, Any]) -> None:
 
 def test_records_that_the_product_names(document: dict[str, Any]) -> None:
     records = document["salesforce"]["records"]
-    widgets = next(o for o in records["Opportunity"] if o["Name"] == "3000 Widgets")
+    widgets = next(o for o in records["Opportunity"] if o["Name"] == "3000 Widgets for Acme Corp")
     assert (widgets["AccountId"], widgets["Amount"]) == ("@acme", 120000)
+    assert widgets["StageName"] not in CLOSED
     case = next(c for c in records["Case"] if c["CaseNumber"] == "12934")
     assert case["Subject"] == "Widget control not activating automatically on restart"
     assert {o["StageName"] for o in records["Opportunity"]} == {
@@ -93,6 +95,27 @@ def test_records_that_the_product_names(document: dict[str, Any]) -> None:
         "Closed Lost",
     }
     assert {"Closed", "New", "Working", "Escalated"} == {c["Status"] for c in records["Case"]}
+
+
+def test_every_user_owns_open_and_closed_items_of_people_who_write(
+    document: dict[str, Any], raw: dict[str, bytes]
+) -> None:
+    records = document["salesforce"]["records"]
+    mails = b"\n".join(raw.values()).lower()
+    writing = {"@" + c["_key"] for c in records["Contact"] if c.get("Email") and c["Email"].lower().encode() in mails}
+    contact_of = {role["OpportunityId"]: role["ContactId"] for role in records["OpportunityContactRole"]}
+    fields = {"Opportunity": "StageName", "Case": "Status", "Project__c": "Stage__c"}
+    lives, dead = Counter[tuple[str, str]](), Counter[str]()
+    for name, status in fields.items():
+        for row in records[name]:
+            if row[status] in CLOSED:
+                dead[row["OwnerId"]] += 1
+            else:
+                contact = row.get("ContactId") or row.get("Contact__c") or contact_of.get("@" + row["_key"])
+                lives[row["OwnerId"], name] += contact in writing
+    users = ["@" + user["key"] for user in document["users"]]
+    assert all(lives[user, "Opportunity"] >= 2 and lives[user, "Case"] >= 2 for user in users), lives
+    assert all(lives[user, "Project__c"] >= 1 and dead[user] >= 1 for user in users), (lives, dead)
 
 
 def test_every_reference_resolves_and_points_backwards(document: dict[str, Any]) -> None:

@@ -42,6 +42,7 @@ class Field:
     values: tuple[str, ...] = ()
     default: Any = None
     label: str = ""
+    format: str = ""  # of an autonumber: "PRJ-{00000}"
 
     def may(self, mark: str) -> bool:
         """Whether the field has this mark."""
