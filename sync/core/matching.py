@@ -82,6 +82,10 @@ class Matching:
     people: tuple[RecordRef, ...] = ()
     create: tuple[NewRecord, ...] = ()
     notes: tuple[str, ...] = ()
+    accounts: tuple[tuple[RecordRef, RecordRef], ...] = ()  # (contact, its account) of the people
+
+    def account_of(self, contact: RecordRef) -> RecordRef | None:
+        return next((account for person, account in self.accounts if person == contact), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +168,7 @@ def match(message: Message, directory: Directory, policy: Policy, mailbox: Mailb
     people = _chosen(decisions, ("contact", "lead"))
     create = (*run.accounts.created, *run.created)
     if people or not policy.must_match:
-        return Matching("file", None, decisions, users, people, create, notes)
+        return Matching("file", None, decisions, users, people, create, notes, _accounts(people, create, directory))
     return Matching("missing", _why_missing(decisions, message), decisions, users, notes=notes)
 
 
@@ -180,6 +184,14 @@ def _notes(message: Message, decisions: Sequence[Decision] = (), addresses: int 
     if blank:
         notes.append(f"the account of {blank} new people was left blank: several accounts fit")
     return tuple(notes)
+
+
+def _accounts(
+    people: Sequence[RecordRef], create: Sequence[NewRecord], directory: Directory
+) -> tuple[tuple[RecordRef, RecordRef], ...]:
+    known = {one.record: one.account for found in directory.people.values() for one in found if one.account}
+    known |= {RecordRef(new.kind, new.ref): new.account for new in create if new.account}
+    return tuple((one, known[one]) for one in people if one in known)
 
 
 def _chosen(decisions: Iterable[Decision], kinds: Sequence[str]) -> tuple[RecordRef, ...]:
