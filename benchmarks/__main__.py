@@ -15,7 +15,11 @@ from tests.sandboxed import Sandbox
 
 RESULTS = Path(__file__).parent / "results.json"
 HERE = {"gmail": Bench.gmail, "graph": Bench.graph, "latency": Bench.latency, "idle": Bench.idle}
-AS_PROCESSES = {"throughput": processes.throughput, "recovery": processes.recovery}
+AS_PROCESSES = {
+    "throughput": processes.throughput,
+    "quota": processes.quota_bound,
+    "recovery": processes.recovery,
+}
 
 
 def main(words: list[str] | None = None) -> None:

@@ -38,7 +38,8 @@ class Value:
 
 Values = Mapping[str, Value]
 
-# Goals: design.md 12. Where that has none, there is none here.
+# Goals: design.md 12. Where that has none, there is none here; but for one mailbox under its quota: nine tenths of the
+# mails for which 70 % of Gmail's units a minute are enough at 21 each, and no refusal.
 METRICS: Mapping[str, Metric] = {
     metric.name: metric
     for metric in (
@@ -54,6 +55,8 @@ METRICS: Mapping[str, Metric] = {
         Metric("latency_cold_ms_80", "ms", 410),
         Metric("latency_warm_ms_80", "ms", 330),
         Metric("mails_per_second_4_workers", "mails/s", None, more=True),
+        Metric("mails_per_minute_quota_bound", "mails/min", 180, more=True),
+        Metric("throttled_429s", "refusals", 0),
         Metric("idle_calls_per_mailbox_day", "calls", 25),
         Metric("recovery_seconds", "s", 30),
         Metric("worker_rss_mib", "MiB", None),

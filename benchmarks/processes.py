@@ -21,6 +21,7 @@ from tests.sandboxed import Sandbox
 WORKERS = 4
 USERS = tuple(f"{name}@northpeak.example" for name in ("anna", "ben", "maria", "erik", "priya", "tom"))
 KILLED = USERS[:2]
+BUSY, WAITING, STEADY = USERS[2], 300, 200  # whose mailbox, how many mails wait there, how many of them are timed
 SLOW = 4.0  # seconds for which the filing is held under way, so that its worker can be killed in the middle
 MIB = 2**20
 
@@ -82,6 +83,33 @@ def naive_speed(office: Installation) -> float:
     begun = time.perf_counter()
     assert peer.run(crm) == len(mails)
     return len(mails) / (time.perf_counter() - begun)
+
+
+def quota_bound(office: Installation) -> Values:
+    """Many mails wait in one Gmail mailbox: how fast Gmail lets us file when what was saved up is spent, and how often
+    any service refused us for rate. In real time; a minute of it."""
+    sandbox = office.sandbox
+    sandbox.settings(gmail_quota_status=429)
+    mails = [deliver_and_drop(office.desk(BUSY), one) for one in of_strangers("queue", BUSY, WAITING)]
+    sandbox.meter(reset=True)
+    office.knock(BUSY)
+    until(lambda: 0 < left(office, BUSY) <= STEADY, 100, "what was saved up is spent")
+    begun, many = time.perf_counter(), left(office, BUSY)
+    until(lambda: at_rest(office), 150, "all filed")
+    took = time.perf_counter() - begun
+    refused = sum(row["statuses"].get("429", 0) for row in sandbox.meter().values())
+    check_filed(office.desk(BUSY), mails)
+    return {
+        "mails_per_minute_quota_bound": Value(many * 60 / took),
+        "throttled_429s": Value(refused),
+    }
+
+
+def left(office: Installation, user: str) -> int:
+    """How many mails of the mailbox are seen and not settled."""
+    rows = {row.mailbox_id: row for row in office.app.store.status(time.time())}
+    row = rows[office.mailbox_id(user)]
+    return row.open + row.decided
 
 
 def recovery(office: Installation) -> Values:

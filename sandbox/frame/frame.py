@@ -41,7 +41,7 @@ class Frame:
         self._seed: tuple[Json, Path | None] | None = None
         self._started = False
         self.ca, self._pem = certificates.make(folder)
-        self.settings.define("latency_ms", {}, "constant delay of each answer in milliseconds, by vendor")
+        self.settings.define("latency_ms", {}, "how long each answer takes at least, in milliseconds, by vendor")
         self.settings.define("record", True, "whether exchanges are written to the recording")
         self.settings.define("page_size", 0, "upper limit of every list's page; 0 is the vendor's own")
 

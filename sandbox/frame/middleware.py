@@ -75,9 +75,13 @@ class Middleware:
         return [answer]
 
     def _serve(self, environ: WSGIEnvironment, body: bytes, user: str | None) -> tuple[str, Headers, bytes]:
-        latency = self._frame.settings["latency_ms"].get(self._name, 0)
-        if latency:
-            time.sleep(latency / 1000)
+        begun = time.perf_counter()
+        answer = self._answer(environ, body, user)
+        latency = self._frame.settings["latency_ms"].get(self._name, 0) / 1000
+        time.sleep(max(0.0, begun + latency - time.perf_counter()))
+        return answer
+
+    def _answer(self, environ: WSGIEnvironment, body: bytes, user: str | None) -> tuple[str, Headers, bytes]:
         path = environ.get("RAW_URI") or environ["PATH_INFO"]
         fault = self._frame.faults.take(self._name, environ["REQUEST_METHOD"], path, user, body)
         line: Line = environ["sandbox.line"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,10 @@ from rich.console import Console
 
 from benchmarks import __main__ as program
 from benchmarks import metrics
-from benchmarks.inprocess import GMAIL, NAIVE, Bench
+from benchmarks.inprocess import GMAIL, NAIVE, Bench, Watched
 from benchmarks.mails import of_friends, of_strangers
 from benchmarks.metrics import METRICS, Value
+from sync.errors import Busy
 from tests.sandboxed import ROOT, Sandbox
 
 PAGE = ROOT / "docs" / "benchmarks.md"
@@ -50,7 +52,8 @@ def test_the_table_shows_every_row_and_which_goals_are_missed() -> None:
         console.print(metrics.table(metrics.rows({name: Value(1000.0, 2000.0) for name in METRICS})))
     text = shown.get()
     assert [name for name in METRICS if not re.search(rf"\b{name}\b.*1000", text)] == []
-    assert text.count("missed") == sum(metric.goal is not None for metric in METRICS.values())
+    assert text.count("missed") == sum(metric.goal is not None and not metric.more for metric in METRICS.values())
+    assert text.count("reached") == sum(metric.goal is not None and metric.more for metric in METRICS.values())
 
 
 def test_the_page_explains_every_metric() -> None:
@@ -69,6 +72,24 @@ def test_letters_of_strangers_share_nobody() -> None:
     people = [person for letter in of_strangers("some", GMAIL, 3) for person in letter.people]
     assert len(set(people)) == len(people) == 12
     assert len({person for letter in of_friends("some", GMAIL, 3) for person in letter.people}) == 4
+
+
+class _Refusing:
+    """A mailbox that refuses every change."""
+
+    address = "ann@acme.example"
+
+    def settle(self, marks: object) -> object:
+        raise Busy("not now", retry_after=1)
+
+
+def test_the_watch_notes_when_the_mailbox_answered_a_change_and_hides_nothing() -> None:
+    mail = Watched(_Refusing())  # type: ignore[arg-type]
+    assert (mail.address, mail.settled_at) == ("ann@acme.example", 0.0)
+    before = time.perf_counter()
+    with pytest.raises(Busy):
+        mail.settle([])
+    assert before <= mail.settled_at <= time.perf_counter()
 
 
 @pytest.mark.e2e

@@ -184,6 +184,15 @@ def test_a_slow_answer_and_constant_latency(gmail: Gmail, connect: Callable[[], 
     assert time.monotonic() - started >= 0.06
 
 
+def test_constant_latency_includes_the_work_of_the_service(gmail: Gmail, connect: Callable[[], Line]) -> None:
+    line = connect()
+    gmail.sandbox.settings(latency_ms={"google": 300})
+    gmail.sandbox.fault("slow", seconds=0.3)
+    started = time.monotonic()
+    line.status()
+    assert 0.3 <= time.monotonic() - started < 0.6
+
+
 def test_faults_choose_by_path_method_user_body_skip_and_count(gmail: Gmail, connect: Callable[[], Line]) -> None:
     sandbox, line = gmail.sandbox, connect()
     for criteria in ({"path": "/threads"}, {"method": "DELETE"}, {"user": BEN}, {"body_matches": "secret"}):
