@@ -8,98 +8,56 @@ name or id.
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sandbox.google.errors import GoogleError
+from sandbox.google.acting import ACTIONS, account_of, action, message_of, thread_of, told
 from sandbox.google.gmail import labels as label_rules
 from sandbox.google.gmail import shape
 from sandbox.google.gmail.filters import create_filter
+from sandbox.google.gmail.messages import relabel
 from sandbox.google.gmail.sending import ARRIVAL, deliver
 
 if TYPE_CHECKING:
-    from sandbox.google.accounts import Account
     from sandbox.google.gmail.mailbox import Mailbox, Stored
     from sandbox.google.vendor import Google
 
 Json = dict[str, Any]
-Action = Callable[["Google", Json], Json]
-ACTIONS: dict[str, Action] = {}
-
-
-def _action(handler: Action) -> Action:
-    def checked(google: Google, body: Json) -> Json:
-        try:
-            return handler(google, body)
-        except GoogleError as error:
-            raise ValueError(error.text) from None
-        except KeyError as error:
-            raise ValueError(f"{error.args[0]} is required") from None
-
-    ACTIONS[handler.__name__] = checked
-    return handler
-
-
-def _account(google: Google, body: Json) -> Account:
-    return google.directory.get(body["user"])
-
-
-def _message(box: Mailbox, body: Json) -> Stored:
-    if "message" in body:
-        found = box.messages.get(body["message"])
-    else:
-        wanted = body["message_id"].strip("<>")
-        found = next((s for s in box.messages.values() if s.mail.message_id.strip("<>") == wanted), None)
-    if found is None:
-        raise LookupError(f"{box.address} has no message {body.get('message') or body.get('message_id')}")
-    return found
-
-
-def _thread(box: Mailbox, body: Json) -> list[Stored]:
-    ident = body["thread"] if "thread" in body else _message(box, body).thread_id
-    if ident not in box.threads:
-        raise LookupError(f"{box.address} has no thread {ident}")
-    return sorted(box.threads[ident], key=lambda s: s.order)
-
-
-def _told(box: Mailbox, stored: list[Stored]) -> Json:
-    return {
-        "thread": stored[0].thread_id,
-        "messages": [shape.brief(s) for s in stored],
-        "historyId": str(box.history.current),
-    }
 
 
 def _drop(box: Mailbox, stored: list[Stored], body: Json) -> Json:
     label = box.label(body["label"])
+    gone = [*(["INBOX"] if body.get("move") else []), *([box.label(body["from"]).id] if body.get("from") else [])]
     for one in stored:
-        box.change(one, [label.id], ["INBOX"] if body.get("move") else [])
-    return _told(box, stored)
+        relabel(box, one, [label.id], gone)
+    return told(box, stored)
 
 
-@_action
+@action
 def drop_thread(google: Google, body: Json) -> Json:
-    """Drag a conversation onto a label: every message gets it. `move`: out of the Inbox too."""
-    box = _account(google, body).mailbox
-    return _drop(box, _thread(box, body), body)
+    """Drag a conversation onto a label: every message but drafts gets it.
+
+    `move`: out of the Inbox too; `from`: out of that label too. Without both it is a copy in a second label.
+    """
+    box = account_of(google, body).mailbox
+    return _drop(box, thread_of(box, body), body)
 
 
-@_action
+@action
 def drop_message(google: Google, body: Json) -> Json:
     """The same for one message (conversation view off)."""
-    box = _account(google, body).mailbox
-    return _drop(box, [_message(box, body)], body)
+    box = account_of(google, body).mailbox
+    return _drop(box, [message_of(box, body)], body)
 
 
-@_action
+@action
 def deliver_mail(google: Google, body: Json) -> Json:
     """A mail arrives: `raw` (text) or `raw_base64`; `date` (ISO) sets the internal date.
 
     `labels` in place of Inbox and unread; filters run after them. `sent` makes it a mail that the
     user has sent from another program.
     """
-    account = _account(google, body)
+    account = account_of(google, body)
     raw = (
         base64.b64decode(body["raw_base64"]) if "raw_base64" in body else body["raw"].encode("utf-8", "surrogateescape")
     )
@@ -113,16 +71,16 @@ def deliver_mail(google: Google, body: Json) -> Json:
 ACTIONS["deliver"] = ACTIONS.pop("deliver_mail")
 
 
-@_action
+@action
 def create_label(google: Google, body: Json) -> Json:
     """A new label `name`."""
-    return label_rules.create_label(_account(google, body).mailbox, {"name": body["name"]}).resource()
+    return label_rules.create_label(account_of(google, body).mailbox, {"name": body["name"]}).resource()
 
 
-@_action
+@action
 def rename_label(google: Google, body: Json) -> Json:
     """`label` gets the `name`; as in the web interface, children follow."""
-    box = _account(google, body).mailbox
+    box = account_of(google, body).mailbox
     label = box.label(body["label"])
     old = label.name
     label_rules.change_label(box, label, {"name": body["name"]})
@@ -131,10 +89,10 @@ def rename_label(google: Google, body: Json) -> Json:
     return label.resource()
 
 
-@_action
+@action
 def delete_label(google: Google, body: Json) -> Json:
     """Delete `label`; as in the web interface, with its children. The messages stay."""
-    box = _account(google, body).mailbox
+    box = account_of(google, body).mailbox
     label = box.label(body["label"])
     if label.kind == "system":
         raise ValueError(f"{label.name} is a system label")
@@ -144,51 +102,52 @@ def delete_label(google: Google, body: Json) -> Json:
     return {"deleted": [one.id for one in gone]}
 
 
-@_action
+@action
 def remove_label(google: Google, body: Json) -> Json:
     """Take `label` off one message, or off a whole `thread`."""
-    box = _account(google, body).mailbox
+    box = account_of(google, body).mailbox
     label = box.label(body["label"])
-    stored = _thread(box, body) if "thread" in body else [_message(box, body)]
+    stored = thread_of(box, body) if "thread" in body else [message_of(box, body)]
     for one in stored:
         box.change(one, remove=[label.id])
-    return _told(box, stored)
+    return told(box, stored)
 
 
 def _mark(name: str, label: str, usually_on: bool) -> None:
     """An action that sets a state label on or off by `value` (default: yes)."""
 
     def act(google: Google, body: Json) -> Json:
-        box = _account(google, body).mailbox
-        stored = _thread(box, body) if "thread" in body else [_message(box, body)]
+        box = account_of(google, body).mailbox
+        stored = thread_of(box, body) if "thread" in body else [message_of(box, body)]
         on = body.get("value", True) is usually_on
         for one in stored:
-            box.change(one, *(([label], ()) if on else ((), [label])))
-        return _told(box, stored)
+            relabel(box, one, *(([label], []) if on else ([], [label])))
+        return told(box, stored)
 
     act.__name__ = name
-    _action(act)
+    action(act)
 
 
 _mark("archive", "INBOX", usually_on=False)
 _mark("read", "UNREAD", usually_on=False)
 _mark("star", "STARRED", usually_on=True)
 _mark("trash", "TRASH", usually_on=True)
+_mark("spam", "SPAM", usually_on=True)
 
 
-@_action
+@action
 def delete_message(google: Google, body: Json) -> Json:
     """For ever."""
-    box = _account(google, body).mailbox
-    stored = _message(box, body)
+    box = account_of(google, body).mailbox
+    stored = message_of(box, body)
     box.delete(stored)
     return {"deleted": stored.id, "historyId": str(box.history.current)}
 
 
-@_action
+@action
 def make_filter(google: Google, body: Json) -> Json:
     """`criteria` as in the API; `label` (made when missing) is added, `archive` skips the Inbox."""
-    box = _account(google, body).mailbox
+    box = account_of(google, body).mailbox
     try:
         label = box.label(body["label"])
     except LookupError:
@@ -200,34 +159,34 @@ def make_filter(google: Google, body: Json) -> Json:
 ACTIONS["create_filter"] = ACTIONS.pop("make_filter")
 
 
-@_action
+@action
 def expire_history(google: Google, body: Json) -> Json:
     """Every cursor handed out so far becomes too old (`providers.md GM-1`)."""
-    history = _account(google, body).mailbox.history
+    history = account_of(google, body).mailbox.history
     history.expire()
     return {"historyId": str(history.current)}
 
 
-@_action
+@action
 def revoke(google: Google, body: Json) -> Json:
     """The user or the admin withdraws the application's access; ready tokens live on."""
-    account = _account(google, body)
+    account = account_of(google, body)
     google.oauth.revoke(account.email)
     account.delegated = False
     return {"revoked": account.email}
 
 
-@_action
+@action
 def suspend(google: Google, body: Json) -> Json:
     """The account loses its Gmail licence: 400 failedPrecondition; `value` false gives it back."""
-    account = _account(google, body)
+    account = account_of(google, body)
     account.licensed = not body.get("value", True)
     return {"licensed": account.licensed}
 
 
-@_action
+@action
 def expire_tokens(google: Google, body: Json) -> Json:
     """Every access token of the user is too old now; refreshing works."""
-    account = _account(google, body)
+    account = account_of(google, body)
     google.oauth.expire(account.email)
     return {"expired": account.email}

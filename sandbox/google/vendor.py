@@ -6,13 +6,15 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import sandbox.google.gmail  # noqa: F401  (registers its operations)
+import sandbox.google.actions
+import sandbox.google.correspondence
+import sandbox.google.gmail  # noqa: F401  (they register themselves)
 from sandbox.google.accounts import Account, Directory
-from sandbox.google.actions import ACTIONS
+from sandbox.google.acting import ACTIONS
 from sandbox.google.app import App
 from sandbox.google.discovery import Router
 from sandbox.google.errors import usual_body
-from sandbox.google.gmail.mailbox import HISTORY_DAYS, Mailbox
+from sandbox.google.gmail.mailbox import HISTORY_DAYS, THREAD_LIMIT, Mailbox
 from sandbox.google.oauth import APIS, CLIENT_ID, CLIENT_SECRET, Tokens
 from sandbox.google.paging import Pages
 from sandbox.google.quota import Quota
@@ -50,6 +52,8 @@ class Google:
         settings.define("gmail_arrival_delay", 0.0, "seconds until get finds a message that has just arrived")
         settings.define("gmail_history_days", HISTORY_DAYS, "days that a history cursor stays good")
         settings.define("gmail_label_limit", 10_000, "user labels per mailbox")
+        settings.define("gmail_thread_limit", THREAD_LIMIT, "messages in a thread; the next one starts another")
+        settings.define("gmail_label_delete_history", True, "whether deleting a label leaves labelRemoved records")
         settings.define("google_delegated_scopes", [], "scopes of the domain-wide delegation; empty: all")
         self.directory = Directory()
         self.quota = Quota(self)
@@ -139,7 +143,7 @@ class Google:
 
     def open_mailbox(self, address: str) -> Mailbox:
         """A new, empty mailbox."""
-        return Mailbox(address, self.frame.clock, self.frame.random, self._changed)
+        return Mailbox(address, self.frame.clock, self.frame.random, self.frame.settings, self._changed)
 
     def _changed(self, box: Mailbox) -> None:
         """Where a push would leave: at most one a second and user (`providers.md 1.5`); kept for whoever sends them."""
@@ -150,23 +154,23 @@ class Google:
                 {"topic": box.watch["topic"], "emailAddress": box.address, "historyId": box.history.current}
             )
 
-    def hand_over(self, address: str, raw: bytes) -> bool:
+    def hand_over(self, address: str, raw: bytes, *, spam: bool = False) -> bool:
         """Give a mail to another vendor of the sandbox that has this mailbox; False when none has."""
         for vendor in self.frame.vendors.values():
             receive = getattr(vendor, "receive", None)
-            if vendor is not self and receive is not None and receive(address, raw):
+            if vendor is not self and receive is not None and receive(address, raw, spam=spam):
                 return True
         return False
 
-    def receive(self, address: str, raw: bytes) -> bool:
+    def receive(self, address: str, raw: bytes, *, spam: bool = False) -> bool:
         """A mail from another vendor of the sandbox; False when the address is not ours."""
-        from sandbox.google.gmail.sending import deliver
+        from sandbox.google.gmail.sending import ARRIVAL, SPAM, deliver
 
         account = self.directory.find(address)
         if account is None:
             return False
         with self.lock:
-            deliver(self, account, raw)
+            deliver(self, account, raw, labels=SPAM if spam else ARRIVAL)
         return True
 
 

@@ -22,13 +22,20 @@ def action(handler: Callable[[Microsoft, Json], Json]) -> Callable[[Microsoft, J
     A refusal of Graph's becomes LookupError (404) or ValueError, as does a member that is missing.
     """
 
+    posting(lambda microsoft, body, later: handler(microsoft, body), handler.__name__)
+    return handler
+
+
+def posting(handler: Action, name: str = "") -> Action:
+    """The same for one that sends mail: it also gets a list for what is to be done when no lock is held."""
+
     def checked(microsoft: Microsoft, body: Json, later: Later) -> Json:
         try:
-            return handler(microsoft, body)
+            return handler(microsoft, body, later)
         except GraphError as error:
             raise (LookupError if error.status == 404 else ValueError)(error.text) from None
         except KeyError as error:
             raise ValueError(f"{error.args[0]} is required") from None
 
-    ACTIONS[handler.__name__] = checked
+    ACTIONS[name or handler.__name__] = checked
     return handler

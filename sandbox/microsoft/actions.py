@@ -28,7 +28,8 @@ def _box(microsoft: Microsoft, body: Json) -> Mailbox:
     return microsoft.directory.get(body["user"]).mailbox
 
 
-def _message(box: Mailbox, body: Json) -> Item:
+def message_of(box: Mailbox, body: Json) -> Item:
+    """By `message` (either id) or `message_id` (its Message-ID; with `folder`: the one in there); LookupError."""
     if "message" in body:
         found = box.items.get(body["message"])
     else:
@@ -68,7 +69,7 @@ def _folder(found: Folder) -> Json:
 def drop(microsoft: Microsoft, body: Json) -> Json:
     """Drag a message to the folder `to`; `copy` (Ctrl held): the original stays."""
     box = _box(microsoft, body)
-    item, target = _message(box, body), box.at_path(body["to"])
+    item, target = message_of(box, body), box.at_path(body["to"])
     if body.get("copy"):
         return _told(box.copy(item, target))
     if item.folder is not target:
@@ -80,7 +81,7 @@ def drop(microsoft: Microsoft, body: Json) -> Json:
 def set_categories(microsoft: Microsoft, body: Json) -> Json:
     """`categories` in place of the old ones; or `add` and `remove`, as the menu does."""
     box = _box(microsoft, body)
-    item = _message(box, body)
+    item = message_of(box, body)
     names = body.get("categories", item.categories)
     gone = {name.casefold() for name in body.get("remove", ())}
     item.categories = [n for n in unique([*names, *body.get("add", ())]) if n.casefold() not in gone]
@@ -114,7 +115,7 @@ def deliver(microsoft: Microsoft, body: Json) -> Json:
 def mark_read(microsoft: Microsoft, body: Json) -> Json:
     """Read, or with `value` false unread."""
     box = _box(microsoft, body)
-    item = _message(box, body)
+    item = message_of(box, body)
     item.is_read = bool(body.get("value", True))
     box.touch(item)
     return _told(item)
@@ -124,7 +125,7 @@ def mark_read(microsoft: Microsoft, body: Json) -> Json:
 def flag(microsoft: Microsoft, body: Json) -> Json:
     """`value`: flagged (default), complete or notFlagged."""
     box = _box(microsoft, body)
-    item, value = _message(box, body), body.get("value", "flagged")
+    item, value = message_of(box, body), body.get("value", "flagged")
     if value not in ENUMS["flagged"]:
         raise ValueError(f"a flag is one of {', '.join(ENUMS['flagged'])}")
     item.flag = {"flagStatus": value}
@@ -136,7 +137,7 @@ def flag(microsoft: Microsoft, body: Json) -> Json:
 def change_subject(microsoft: Microsoft, body: Json) -> Json:
     """The user edits the `subject` of a message: another topic, so another conversation (`providers.md 2.4`)."""
     box = _box(microsoft, body)
-    item = _message(box, body)
+    item = message_of(box, body)
     item.fields["subject"] = body["subject"]
     box.conversations.replace(item)
     box.touch(item)
@@ -147,7 +148,7 @@ def change_subject(microsoft: Microsoft, body: Json) -> Json:
 def delete_message(microsoft: Microsoft, body: Json) -> Json:
     """Into Deleted Items; `forever` (Shift held): gone."""
     box = _box(microsoft, body)
-    item = _message(box, body)
+    item = message_of(box, body)
     if body.get("forever"):
         box.remove(item)
     else:
@@ -187,12 +188,8 @@ def delete_folder(microsoft: Microsoft, body: Json) -> Json:
     if body.get("forever"):
         box.delete_folder(found)
         return {"deleted": found.id}
-    target, name, number = box.well_known["deleteditems"], found.name, 1
-    while any(f.name.casefold() == found.name.casefold() for f in target.children.values()):
-        box.rename_folder(found, f"{name}{number}")
-        number += 1
-    box.move_folder(found, target)
-    return _folder(found)
+    box.bin_folder(found)
+    return _folder(found) if found.id in box.folders else {"deleted": found.id}
 
 
 @action

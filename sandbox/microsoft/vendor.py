@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 import sandbox.microsoft.actions
 import sandbox.microsoft.administration
+import sandbox.microsoft.correspondence
 import sandbox.microsoft.graph.operations  # noqa: F401  (they register themselves)
 from sandbox.microsoft.acting import ACTIONS
 from sandbox.microsoft.app import App
@@ -51,6 +52,7 @@ SETTINGS: tuple[tuple[str, Any, str], ...] = (
     ("graph_rbac_roles", USUAL_ROLES, "application permissions within that scope"),
     ("graph_if_match", True, "whether If-Match is honoured for messages"),
     ("graph_delete_to", "recoverableitemsdeletions", "folder that DELETE moves a message to; empty: it is gone"),
+    ("graph_delete_folder_to", "deleteditems", "folder that DELETE moves a folder to; empty: it is gone"),
     ("graph_conversations", "topic", "what makes a conversation: topic, or references (and the same topic)"),
     ("graph_reencode", True, "whether $value is a message written anew, as Exchange does, or the bytes that came"),
     ("graph_batch_shuffle", True, "whether the answers of a batch come in another order"),
@@ -217,13 +219,13 @@ class Microsoft:
             return grant.rights
         return grant.rights | (frozenset(settings["graph_rbac_roles"]) - {"User.Read.All"})
 
-    def receive(self, address: str, raw: bytes) -> bool:
+    def receive(self, address: str, raw: bytes, *, spam: bool = False) -> bool:
         """A mail from another vendor of the sandbox; False when the address is not ours."""
         account = self.directory.find(address)
         if account is None:
             return False
         with self.lock:
-            self.outbox.deliver(account, raw)
+            self.outbox.deliver(account, raw, folder="junkemail" if spam else "inbox")
         return True
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from tests.sandbox.gmail_client import Gmail, eml, refusal
+from tests.sandbox.gmail_client import ANNA, Gmail, eml, refusal
 
 PALE = {"backgroundColor": "#16a766", "textColor": "#ffffff"}
 
@@ -120,3 +122,79 @@ def test_batch_modify_passes_over_unknown_ids_and_takes_a_thousand(gmail: Gmail)
     assert "STARRED" in gmail.worn(message)
     body["ids"] = [f"{n:x}" for n in range(1001)]
     assert refusal(gmail.messages.batchModify(userId="me", body=body)) == (400, "invalidArgument")
+
+
+def batched(gmail: Gmail, requests: list[Any]) -> list[Any]:
+    """What each part answers: the resource, or the status and reason of its refusal."""
+    found: dict[str, Any] = {}
+
+    def note(ident: str, answer: Any, error: Any) -> None:
+        found[ident] = (error.status_code, error.error_details[0]["reason"]) if error else answer
+
+    call = gmail.service.new_batch_http_request(callback=note)
+    for number, request in enumerate(requests):
+        call.add(request, request_id=str(number))
+    call.execute()
+    return [found[str(number)] for number in range(len(requests))]
+
+
+def test_hundreds_of_labels_are_made_renamed_and_deleted_in_batches(gmail: Gmail) -> None:
+    wanted = [f"Opportunities/Assign To/[{n}] Widgets ($1,{n:03d})" for n in range(300)]
+    ids = []
+    for at in range(0, 300, 50):
+        made = batched(gmail, [gmail.labels.create(userId="me", body={"name": n}) for n in wanted[at : at + 50]])
+        assert [label["name"] for label in made] == wanted[at : at + 50]
+        ids += [label["id"] for label in made]
+    assert gmail.sandbox.meter()["google"]["methods"]["gmail.users.labels.create"] == {"calls": 300, "units": 1500}
+    renamed = [gmail.labels.patch(userId="me", id=i, body={"name": f"{i} renamed"}) for i in ids[:50]]
+    assert [label["id"] for label in batched(gmail, renamed)] == ids[:50]
+    batched(gmail, [gmail.labels.delete(userId="me", id=ident) for ident in ids[:100]])
+    assert {x["id"] for x in gmail.labels.list(userId="me").execute()["labels"]} & set(ids) == set(ids[100:])
+
+
+def test_parts_of_a_batch_over_the_quota_are_refused_one_by_one(gmail: Gmail) -> None:
+    gmail.sandbox.settings(gmail_quota_user=100)
+    found = batched(gmail, [gmail.labels.create(userId="me", body={"name": f"L{n}"}) for n in range(30)])
+    assert sum("id" in one for one in found) == 20
+    assert [one for one in found if "id" not in one] == [(403, "userRateLimitExceeded")] * 10
+    gmail.sandbox.advance(60)
+    assert gmail.label("L29")
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_deleted_label_leaves_its_messages_and_records_as_the_setting_says(gmail: Gmail, told: bool) -> None:
+    gmail.sandbox.settings(gmail_label_delete_history=told)
+    ident = gmail.label("gone")
+    messages = [gmail.deliver(eml(str(n), ident=str(n)), labels=["INBOX", "UNREAD", "gone"])["id"] for n in range(3)]
+    start = gmail.now()
+    gmail.labels.delete(userId="me", id=ident).execute()
+    assert [gmail.worn(m) for m in messages] == [{"INBOX", "UNREAD"}] * 3
+    records = gmail.since(start)
+    assert [r["labelsRemoved"][0]["message"]["id"] for r in records] == (messages if told else [])
+    assert all(r["labelsRemoved"][0]["labelIds"] == [ident] for r in records)
+    assert gmail.now() != start
+
+
+def test_a_copy_in_a_second_label_and_a_move_from_one_to_another(gmail: Gmail) -> None:
+    first, second = gmail.label("First"), gmail.label("Second")
+    ident = gmail.deliver(eml())["id"]
+    act = gmail.sandbox.act
+    act("google", "drop_message", user=ANNA, message=ident, label="First")
+    assert {first, "INBOX"} <= gmail.worn(ident)
+    act("google", "drop_message", user=ANNA, message=ident, label="Second")
+    assert {first, second, "INBOX"} <= gmail.worn(ident)
+    start = gmail.now()
+    act("google", "remove_label", user=ANNA, message=ident, label="Second")
+    act("google", "drop_message", user=ANNA, message=ident, label="Second", **{"from": "First"})
+    assert {first, second} & gmail.worn(ident) == {second}
+    assert [next(k for k in r if k.startswith("labels")) for r in gmail.since(start)] == [
+        "labelsRemoved", "labelsAdded", "labelsRemoved"]  # fmt: skip
+
+
+@pytest.mark.parametrize("where", ["trash", "spam"])
+def test_trash_and_spam_by_hand_leave_the_inbox(gmail: Gmail, where: str) -> None:
+    ident = gmail.deliver(eml(), labels=["INBOX", "Travel"])["id"]
+    gmail.sandbox.act("google", where, user=ANNA, message=ident)
+    assert {where.upper()} <= gmail.worn(ident)
+    assert "INBOX" not in gmail.worn(ident)
+    assert gmail.find(labelIds=[next(x for x in gmail.worn(ident) if x.startswith("Label"))]) == []

@@ -78,6 +78,9 @@ def test_folders_are_renamed_moved_and_deleted_by_their_constant_id(graph: Graph
     graph.sandbox.settings(record=True)
     copied = graph.post(f"{path}/copy", {"destinationId": "archive"})
     assert graph.get(f"/mailFolders/{copied['id']}")["childFolderCount"] == 1
+    assert graph.call("DELETE", path).status == 204  # into Deleted Items, with its items; from there it is gone
+    assert graph.get(path)["parentFolderId"] == graph.get("/mailFolders/deleteditems")["id"]
+    assert graph.get(f"/messages/{told['immutableId']}")["parentFolderId"] == inner["id"]
     assert graph.call("DELETE", path).status == 204
     for gone in (path, f"/mailFolders/{inner['id']}", f"/messages/{told['id']}"):
         assert graph.call("GET", gone).status == 404
@@ -141,3 +144,46 @@ def test_sim_9_pages_can_be_tiny(graph: Graph) -> None:
     graph.sandbox.settings(page_size=1)
     assert names(graph.all("/mailFolders")) == whole
     assert names(graph.all("/outlook/masterCategories")) == {"Key customer", "Second"}
+
+
+def test_a_deleted_folder_takes_a_free_name_and_may_be_gone_at_once(graph: Graph) -> None:
+    for number in range(2):
+        made = graph.post(CHILDREN, {"displayName": "Deals"})
+        assert graph.call("DELETE", f"/mailFolders/{made['id']}").status == 204
+        assert graph.get(f"/mailFolders/{made['id']}")["displayName"] == ("Deals1" if number else "Deals")
+    for how in ("permanentDelete", "setting"):
+        made = graph.post(CHILDREN, {"displayName": "Deals"})
+        if how == "setting":
+            graph.sandbox.settings(graph_delete_folder_to="")
+            graph.call("DELETE", f"/mailFolders/{made['id']}")
+        else:
+            graph.post(f"/mailFolders/{made['id']}/permanentDelete")
+        assert graph.call("GET", f"/mailFolders/{made['id']}").status == 404
+
+
+def test_hundreds_of_child_folders_by_batches_pages_and_delta(graph: Graph) -> None:
+    parent = graph.post("/mailFolders", {"displayName": "Assign To"})["id"]
+    link = graph.get("/mailFolders/delta")
+    while "@odata.nextLink" in link:
+        link = graph.get(link["@odata.nextLink"])
+    kind, path = {"Content-Type": "application/json"}, f"/users/{ERIK}/mailFolders/{parent}/childFolders"
+    wanted = {f"[{n}] Item {n}" for n in range(300)}
+    ordered = sorted(wanted)
+    for at in range(0, 300, 20):
+        parts: list[Any] = []
+        for name in ordered[at : at + 20]:
+            waits = {"dependsOn": [parts[-1]["id"]]} if parts else {}
+            parts.append({"id": name, "method": "POST", "url": path, "headers": kind, "body": {"displayName": name}})
+            parts[-1] |= waits
+        assert {part["status"] for part in graph.batch(*parts).values()} == {201}
+    below = f"/mailFolders/{parent}/childFolders?$select=displayName"
+    assert len(graph.get(below)["value"]) == 10  # the usual page
+    assert names(graph.all(f"{below}&$top=250")) == names(graph.all(below)) == wanted
+    assert graph.get(f"/mailFolders/{parent}")["childFolderCount"] == 300
+    told, page = set(), graph.get(link["@odata.deltaLink"])
+    while True:
+        told |= names(page["value"])
+        if "@odata.deltaLink" in page:
+            break
+        page = graph.get(page["@odata.nextLink"])
+    assert wanted <= told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from typing import Any
 
 from sandbox.google.call import Call, operation
@@ -39,8 +40,8 @@ def list_history(call: Call) -> Json:
     label = params.get("labelId")
     records = [
         r
-        for r in box.history.records
-        if r.id > int(start) and r.kind in kinds and (not label or label in r.labels or label in r.changed)
+        for r in box.history.records[bisect_right(box.history.records, int(start), key=lambda record: record.id) :]
+        if r.kind in kinds and (not label or label in r.labels or label in r.changed)
     ]
     page, token = call.google.pages.cut(call, records, lambda record: record.id)
     out: Json = {"history": [show(record) for record in page]} if page else {}

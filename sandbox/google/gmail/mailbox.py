@@ -6,7 +6,7 @@ All methods expect the vendor's lock to be held.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -95,8 +95,16 @@ class History:
 class Mailbox:
     """Messages with Gmail's threading, labels and history."""
 
-    def __init__(self, address: str, clock: Clock, rng: random.Random, changed: Callable[[Mailbox], None]) -> None:
+    def __init__(
+        self,
+        address: str,
+        clock: Clock,
+        rng: random.Random,
+        settings: Mapping[str, Any],
+        changed: Callable[[Mailbox], None],
+    ) -> None:
         self.address = address
+        self._settings = settings
         self.clock = clock
         self.rng = rng
         self._changed = changed
@@ -108,6 +116,7 @@ class Mailbox:
         self.filters: dict[str, Json] = {}
         self.watch: Json | None = None
         self.label_serial = 0
+        self.drafts: dict[str, Any] = {}  # what people write through the control API, by the draft's constant id
         self._mentioned: dict[str, set[str]] = {}  # Message-ID -> threads that contain or reference it
 
     # ---- messages ------------------------------------------------------------------------
@@ -151,7 +160,11 @@ class Mailbox:
     def fits(self, mail: Mail, thread_id: str) -> bool:
         """Whether References or In-Reply-To, the subject and the room in the thread all allow it."""
         stored = self.threads.get(thread_id, [])
-        if not stored or len(stored) >= THREAD_LIMIT or stored[0].mail.plain_subject != mail.plain_subject:
+        if (
+            not stored
+            or len(stored) >= self._settings["gmail_thread_limit"]
+            or stored[0].mail.plain_subject != mail.plain_subject
+        ):
             return False
         theirs = {i for s in stored for i in (s.mail.message_id, *s.mail.references)} - {""}
         return bool(theirs & {mail.message_id, *mail.references})
@@ -207,10 +220,12 @@ class Mailbox:
         return f"Label_{self.label_serial}"
 
     def drop_label(self, label: Label) -> None:
-        """Remove the label; the messages stay (`providers.md GM-7`)."""
-        for stored in self.messages.values():
-            if label.id in stored.labels:
+        """Remove the label; the messages stay (`providers.md GM-7`), with a record each if the setting says so."""
+        for stored in self.with_label(label.id):
+            if self._settings["gmail_label_delete_history"]:
                 self.change(stored, remove=[label.id])
+            else:
+                stored.labels.discard(label.id)
         del self.labels[label.id]
         self.history.next()
 

@@ -92,8 +92,10 @@ def get_attachment(call: Call) -> Json:
 
 
 def relabel(box: Mailbox, stored: Stored, add: list[str], remove: list[str]) -> None:
-    """Apply a checked change; trash and spam leave the Inbox."""
+    """Apply a checked change; trash and spam leave the Inbox, a draft takes no label (Gmail's guide to drafts)."""
     gone = ["INBOX"] if {"TRASH", "SPAM"} & set(add) and "INBOX" not in add else []
+    if "DRAFT" in stored.labels:
+        add = [name for name in add if name == "TRASH"]
     box.change(stored, add, [*remove, *gone])
 
 
@@ -101,7 +103,10 @@ def relabel(box: Mailbox, stored: Stored, add: list[str], remove: list[str]) -> 
 def modify(call: Call) -> Json:
     """Idempotent; no history when nothing changes (`providers.md GM-9`)."""
     stored, box = find(call), call.account.mailbox
-    relabel(box, stored, *check_change(box, call.body))
+    add, remove = check_change(box, call.body)
+    if "DRAFT" in stored.labels and set(add) - {"TRASH"}:
+        raise invalid("Invalid label: DRAFT")
+    relabel(box, stored, add, remove)
     return shape.brief(stored)
 
 

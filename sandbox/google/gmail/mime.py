@@ -88,10 +88,14 @@ class Mail:
         except RecursionError:
             return self.head
 
+    def values(self, name: str) -> list[str]:
+        """All values of a header as they stand; the bytes of one that is not encoded are surrogates."""
+        return [str(value) for key, value in self.head.raw_items() if key.lower() == name.lower()]
+
     def header(self, name: str) -> str:
         """First value of a header as text, "" without one."""
-        value = self.head.get(name)
-        return decoded(value) if value is not None else ""
+        found = self.values(name)
+        return decoded(found[0]) if found else ""
 
     @cached_property
     def message_id(self) -> str:
@@ -128,7 +132,7 @@ class Mail:
 
     def people(self, *names: str) -> list[tuple[str, str]]:
         """(display name, address) of the named headers."""
-        values = [decoded_list(value) for name in names for value in self.head.get_all(name, [])]
+        values = [decoded_list(value) for name in names for value in self.values(name)]
         return [(decoded(n), a) for n, a in getaddresses(values) if a]
 
     @cached_property

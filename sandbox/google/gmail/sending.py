@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 ARRIVAL = ("INBOX", "UNREAD", "CATEGORY_PERSONAL")
+SPAM = ("SPAM", "UNREAD")
 ADDRESS = re.compile(r"[^@\s<>,;]+@[^@\s<>,;]+")
 
 
@@ -61,15 +62,19 @@ def _complete(google: Google, account: Account, raw: bytes) -> bytes:
 @operation("gmail.users.messages.send")
 def send(call: Call) -> Json:
     """Deliver to every mailbox of the sandbox; the own copy is SENT, and keeps Bcc."""
-    google, account = call.google, call.account
-    raw = _complete(google, account, crlf(raw_of(call)))
+    raw = _complete(call.google, call.account, crlf(raw_of(call)))
+    return shape.brief(dispatch(call.google, call.account, raw, own_thread(call, raw)))
+
+
+def dispatch(google: Google, account: Account, raw: bytes, thread: str = "") -> Stored:
+    """Send complete bytes; without a `thread` the copy joins the one that it fits into. GoogleError 400."""
     mail = MAILS.get(raw)
     recipients = list(dict.fromkeys(address.lower() for _, address in mail.people("To", "Cc", "Bcc")))
     if not recipients:
         raise invalid("Recipient address required")
     if any(not ADDRESS.fullmatch(address) for address in recipients):
         raise invalid("Invalid To header")
-    thread = own_thread(call, raw) or account.mailbox.thread_for(mail)
+    thread = thread or account.mailbox.thread_for(mail)
     to_self = any(account.owns(address) for address in recipients)
     labels = {"SENT"} | (set(ARRIVAL) - {"CATEGORY_PERSONAL"} if to_self else set())
     stored = account.mailbox.add(
@@ -79,18 +84,23 @@ def send(call: Call) -> Json:
         thread,
         index_delay=float(google.frame.settings["gmail_index_delay"]),
     )
-    carry(google, account, without_header(raw, "Bcc"), recipients)
-    return shape.brief(stored)
+    carry(google, without_header(raw, "Bcc"), recipients, sender=account)
+    return stored
 
 
-def carry(google: Google, sender: Account, raw: bytes, recipients: list[str]) -> None:
-    """Into the mailboxes of others, also at other vendors; the rest leaves through the outbox."""
-    done = {id(sender)}
+def carry(
+    google: Google, raw: bytes, recipients: list[str], *, sender: Account | None = None, spam: bool = False
+) -> dict[str, Stored]:
+    """Into the mailboxes of others, also at other vendors; the rest leaves through the outbox.
+
+    What came into mailboxes of the domain, by address; `sender` gets none, `spam` goes where spam goes.
+    """
+    out: dict[str, Stored] = {}
     for address in recipients:
         account = google.directory.find(address)
         if account is not None:
-            if id(account) not in done:
-                deliver(google, account, raw)
-            done.add(id(account))
-        elif not google.hand_over(address, raw):
+            if account is not sender and account.email not in out:
+                out[account.email] = deliver(google, account, raw, labels=SPAM if spam else ARRIVAL)
+        elif not google.hand_over(address, raw, spam=spam):
             google.outbox.append({"to": address, "raw": raw.decode("utf-8", "replace")})
+    return out

@@ -29,8 +29,9 @@ class Conversations:
 
     @staticmethod
     def topic(item: Item) -> str:
-        """Of an item, without case."""
-        subject = item.fields.get("subject", item.mail.subject if item.mail else "")
+        """Of an item, without case; Exchange's automatic mails name theirs in a header, whatever their subject."""
+        told = item.mail.header("Thread-Topic") if item.mail and "subject" not in item.fields else ""
+        subject = told or item.fields.get("subject", item.mail.subject if item.mail else "")
         return normal_subject(str(subject)).casefold()
 
     def place(self, item: Item) -> None:

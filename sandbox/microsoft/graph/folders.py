@@ -71,10 +71,20 @@ def update_folder(call: Call) -> Reply:
 
 
 @operation("mailFolders.permanentDelete", "POST /users/*/mailFolders/{folder}/permanentDelete", rights=WRITE_MAIL)
+def purge_folder(call: Call) -> Reply:
+    """Gone with all that is in it."""
+    call.box.delete_folder(call.box.folder(call.ids["folder"]))
+    return Reply(204)
+
+
 @operation("mailFolders.delete", "DELETE /users/*/mailFolders/{folder}", rights=WRITE_MAIL)
 def delete_folder(call: Call) -> Reply:
-    """With all that is in it."""
-    call.box.delete_folder(call.box.folder(call.ids["folder"]))
+    """To Deleted Items with all that is in it, as in Outlook (setting `graph_delete_folder_to`); from there, gone."""
+    found, target = call.box.folder(call.ids["folder"]), call.microsoft.frame.settings["graph_delete_folder_to"]
+    if target:
+        call.box.bin_folder(found)
+    else:
+        call.box.delete_folder(found)
     return Reply(204)
 
 

@@ -157,6 +157,17 @@ class Mailbox:
         folder.parent.version = self.tick()
         self.gone_folders.append((self.version, folder.id))
 
+    def bin_folder(self, folder: Folder) -> None:
+        """To Deleted Items with all that is in it, under a name that is free there; one that lies there is gone."""
+        target, name, number = self.well_known["deleteditems"], folder.name, 1
+        if folder.well_known or folder.parent is None or folder.within(target):
+            self.delete_folder(folder)
+            return
+        while any(f.name.casefold() == folder.name.casefold() for f in target.children.values()):
+            folder.name = f"{name}{number}"
+            number += 1
+        self.move_folder(folder, target)
+
     def visible_folders(self, folder: Folder | None = None) -> Iterator[Folder]:
         """All folders below the root, parents first; hidden ones too."""
         for child in (folder or self.root).children.values():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from sandbox.microsoft.errors import bad_request
 from sandbox.microsoft.graph import reading, shape
@@ -14,6 +15,10 @@ from sandbox.microsoft.graph.types import read_body
 from sandbox.microsoft.graph.values import READERS
 from sandbox.microsoft.mail.compose import compose
 
+if TYPE_CHECKING:
+    from sandbox.microsoft.graph.mailbox import Mailbox
+    from sandbox.microsoft.vendor import Microsoft
+
 Json = dict[str, Any]
 FIELDS = ("toRecipients", "ccRecipients", "bccRecipients")
 SUBJECTS = {"reply": "RE: ", "replyAll": "RE: ", "forward": "FW: "}
@@ -24,24 +29,31 @@ def _addresses(item: Item) -> list[str]:
 
 
 def _dispatch(call: Call, item: Item, *, keep: bool) -> None:
-    """Send: the recipients get it, the own copy lies in Sent Items as a message that is no draft."""
+    call.later += dispatch(call.microsoft, call.box, item, keep=keep)
+
+
+def dispatch(microsoft: Microsoft, box: Mailbox, item: Item, *, keep: bool) -> list[Callable[[], object]]:
+    """Send: the recipients get it, the own copy lies in Sent Items as a message that is no draft.
+
+    What is left to do when no lock is held; GraphError 400 without a recipient.
+    """
     recipients = _addresses(item)
     if not recipients or any("@" not in address for address in recipients):
         raise bad_request("At least one recipient is not valid.", "ErrorInvalidRecipients")
-    item.sent = item.received = call.microsoft.frame.clock.time()
+    item.sent = item.received = microsoft.frame.clock.time()
     if item.mail is None:
         raw = compose(item, bcc=False)
     else:
         head, gap, body = item.mail.raw.partition(b"\r\n\r\n")
         raw = b"\r\n".join(line for line in head.split(b"\r\n") if not line.lower().startswith(b"bcc:")) + gap + body
     item.is_draft, item.is_read = False, True
-    target = call.box.well_known["sentitems"]
-    if item.immutable in call.box.items:
-        call.box.move(item, target) if keep else call.box.remove(item)
+    target = box.well_known["sentitems"]
+    if item.immutable in box.items:
+        box.move(item, target) if keep else box.remove(item)
     elif keep:
         item.folder = target
-        call.box.add(item)
-    call.later += call.microsoft.outbox.carry(call.user, raw, recipients)
+        box.add(item)
+    return microsoft.outbox.carry(raw, recipients)[1]
 
 
 @operation("sendMail", "POST /users/*/sendMail", rights=SEND_MAIL)

@@ -48,24 +48,28 @@ class Outbox:
         item.categories = list(categories)
         return box.add(item)
 
-    def carry(self, sender: Account, raw: bytes, recipients: Sequence[str]) -> list[Callable[[], object]]:
-        """Deliver to mailboxes of the tenant at once; what is left to do for others, when no lock is held."""
+    def carry(
+        self, raw: bytes, recipients: Sequence[str], *, spam: bool = False
+    ) -> tuple[dict[str, Item], list[Callable[[], object]]]:
+        """Deliver to mailboxes of the tenant at once; what is left to do for others, when no lock is held.
+
+        What came into mailboxes of the tenant, by address; `spam` goes to Junk Email.
+        """
         later: list[Callable[[], object]] = []
-        done: set[str] = set()
+        done: dict[str, Item] = {}
         for address in dict.fromkeys(a.lower() for a in recipients):
             account = self._microsoft.directory.find(address)
             if account is None:
-                later.append(lambda to=address: self._hand_over(to, raw))  # type: ignore[misc]
-            elif account.id not in done:
-                done.add(account.id)
-                self.deliver(account, raw)
-        return later
+                later.append(lambda to=address: self._hand_over(to, raw, spam))  # type: ignore[misc]
+            elif account.email not in done:
+                done[account.email] = self.deliver(account, raw, folder="junkemail" if spam else "inbox")
+        return done, later
 
-    def _hand_over(self, address: str, raw: bytes) -> None:
+    def _hand_over(self, address: str, raw: bytes, spam: bool) -> None:
         """Give a mail to another vendor of the sandbox that has the mailbox, else let it go."""
         for vendor in self._microsoft.frame.vendors.values():
             receive = getattr(vendor, "receive", None)
-            if vendor is not self._microsoft and receive is not None and receive(address, raw):
+            if vendor is not self._microsoft and receive is not None and receive(address, raw, spam=spam):
                 return
         with self._microsoft.lock:
             self.sent.append({"to": address, "raw": raw.decode("utf-8", "replace")})

@@ -120,10 +120,14 @@ class Mail:
         except RecursionError:
             return self.head
 
+    def values(self, name: str) -> list[str]:
+        """All values of a header as they stand; the bytes of one that is not encoded are surrogates."""
+        return [str(value) for key, value in self.head.raw_items() if key.lower() == name.lower()]
+
     def header(self, name: str) -> str:
         """First value of a header as text, "" without one."""
-        value = self.head.get(name)
-        return decoded(value) if value is not None else ""
+        found = self.values(name)
+        return decoded(found[0]) if found else ""
 
     @cached_property
     def message_id(self) -> str:
@@ -167,7 +171,7 @@ class Mail:
 
     def people(self, name: str) -> list[Json]:
         """Recipients of a header as Graph shows them."""
-        values = [re.sub(r"\r?\n[ \t]*", " ", str(v)) for v in self.head.get_all(name, [])]
+        values = [re.sub(r"\r?\n[ \t]*", " ", v) for v in self.values(name)]
         clean = [v.encode("utf-8", "surrogateescape").decode("utf-8", "replace") for v in values]
         found = [(decoded(n), a) for n, a in getaddresses(clean) if a]
         return [{"emailAddress": {"name": shown or address, "address": address}} for shown, address in found]
