@@ -15,6 +15,7 @@ from sync.core import matching, pace
 from sync.core import trace as traces
 from sync.core.matching import MailboxIdentity
 from sync.core.reasons import REASONS
+from sync.engine.permit import Permit
 from sync.engine.work import Spent, Work
 from sync.errors import Busy, Conflict, Denied, Missing, Rejected, RemoteError
 from sync.model import Abilities, Directory, Entry, Filed, Message, NewRecord, Outcome, Question, RecordRef, Sent
@@ -60,6 +61,7 @@ class Round:
 def file(work: Work, cases: Sequence[Case], before: Spent) -> None:
     """Every case ends decided (done, missing, parked) or put off to a time. Raises `Busy` and `Denied` after the cases
     were given back."""
+    asked = work.moment()
     try:
         abilities = work.ports.crm.abilities()
         directory = work.ports.crm.match(_question(work, cases))
@@ -72,11 +74,23 @@ def file(work: Work, cases: Sequence[Case], before: Spent) -> None:
         return
     round_ = Round(abilities, directory, _identity(work, directory), before)
     with work.commit() as tx:
+        cases = _still_ours(work, tx, cases, fresh=work.age(asked) < CREATION_SECONDS)
         ready = [planned for case in cases if (planned := _plan(work, tx, round_, case, still_there)) is not None]
         ready = _claim_creations(work, tx, ready)
         tx.sent([(planned.case.filing.id, planned.trace) for planned in ready], work.clock())
     if ready:
         _send(work, round_, ready)
+
+
+def _still_ours(work: Work, tx: Transaction, cases: Sequence[Case], *, fresh: bool) -> list[Case]:
+    """The cases that nobody took over while we asked; the others wait. After an answer that is too old to be `fresh`
+    all wait: what others have created since is not in it, and nothing remembers that they did."""
+    held = tx.hold([case.filing.id for case in cases], work.who, work.clock() + work.guard_seconds)
+    ours = [case for case in cases if fresh and case.filing.id in held]
+    for case in cases:
+        if case not in ours:
+            _put_off(work, tx, case, work.clock() + OTHER_WAIT, refund=fresh)
+    return ours
 
 
 # --- asking ---------------------------------------------------------------------------------------------------------
@@ -201,13 +215,23 @@ def _creation_key(record: NewRecord) -> str:
 
 def _send(work: Work, round_: Round, ready: Sequence[Planned]) -> None:
     try:
-        outcomes = work.ports.crm.file([planned.entry for planned in ready])
+        outcomes = work.ports.crm.file([planned.entry for planned in ready], _permit(work, ready))
     except (Busy, Denied) as error:
         _give_back(work, [planned.case for planned in ready], error, sent=True)
         raise
     with work.commit() as tx:
+        failed = [planned.case.filing.id for planned, outcome in zip(ready, outcomes, strict=True) if not outcome.ok]
+        held = tx.hold(failed, work.who, work.clock() + work.guard_seconds) if failed else frozenset()
         for planned, outcome in zip(ready, outcomes, strict=True):
-            _conclude(work, tx, round_, planned, outcome)
+            if outcome.ok or planned.case.filing.id in held:
+                _conclude(work, tx, round_, planned, outcome)
+            else:  # whoever took it over says how it ends
+                tx.defer([planned.case.sighting.id], work.clock() + OTHER_WAIT)
+
+
+def _permit(work: Work, ready: Sequence[Planned]) -> Permit:
+    creations = {(r.kind, _creation_key(r)) for planned in ready for r in planned.entry.create}
+    return Permit(work, [planned.case.filing.id for planned in ready], len(creations))
 
 
 def _conclude(work: Work, tx: Transaction, round_: Round, planned: Planned, outcome: Outcome) -> None:
@@ -286,10 +310,13 @@ def _put_off(
     unknown: bool = False,
 ) -> None:
     """Try it again later. `refused`: the CRM said that nothing was written, so nobody needs to look for it. `unknown`:
-    it did not answer; the filing stays claimed, so that nobody touches it before the call cannot take effect any more.
+    it did not answer; the filing stays claimed, so that nobody, nor this very wake, touches it before the call cannot
+    take effect any more.
     """
+    if unknown:
+        until = max(until, work.clock() + work.guard_seconds)
     tx.defer([case.sighting.id], until, refund=refund)
     if refused:
-        tx.reset_filing(case.filing.id)
+        tx.reset_filing(case.filing.id, work.who)
     if not unknown:
         tx.unclaim_filings([case.filing.id], work.who)

@@ -124,7 +124,7 @@ class Heartbeat:
             try:
                 now = self._clock()
                 with self._store.under(self._lease, now, self._seconds) as tx:
-                    tx.extend_claims(claimant(self._lease), now, now + self._guard)
+                    tx.extend_claims(claimant(self._lease), now + self._guard)
             except LeaseLost:
                 return  # the next commit of the wake finds out by itself
             except SQLAlchemyError as error:  # a moment's trouble of the database: the lease has two more beats to live

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -18,6 +20,9 @@ from sync.store.store import Store
 from sync.store.transaction import Transaction
 
 Spent = Mapping[str, tuple[int, float]]  # calls and quota units, by vendor
+Moment = tuple[float, float]  # by the wall clock, and by one that nobody sets and that counts while the machine sleeps
+
+_STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,15 @@ class Work:
 
     def commit(self) -> AbstractContextManager[Transaction]:
         return self.store.under(self.lease, self.clock(), self.lease_seconds)
+
+    def moment(self) -> Moment:
+        return self.clock(), time.clock_gettime(_STEADY)
+
+    def age(self, moment: Moment) -> float:
+        """Seconds since then by the clock that says more: a process may have stood still, a clock may have been set.
+        Infinite when the wall clock went back."""
+        ages = [now - then for now, then in zip(self.moment(), moment, strict=True)]
+        return max(ages) if min(ages) >= 0 else math.inf
 
     def remember(self, remembered: Mapping[str, Remembered]) -> None:
         """Use these labels from now on."""

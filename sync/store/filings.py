@@ -72,13 +72,25 @@ def _lock(conn: sa.Connection, ids: Sequence[int], *where: sa.ColumnElement[bool
     return conn.execute(query).mappings().all()
 
 
-def extend(conn: sa.Connection, who: str, now: float, until: float) -> None:
-    live = (filing.c.claimed_by == who, filing.c.claim_until > now)
-    ids = sorted(conn.execute(sa.select(filing.c.id).where(*live)).scalars())
-    for part in chunks(ids):
-        conn.execute(filing.update().where(filing.c.id.in_(part), *live).values(claim_until=until))
-        held = (creation.c.filing_id.in_(part), creation.c.state == "claimed")
-        conn.execute(creation.update().where(*held).values(claim_until=until))
+def extend(conn: sa.Connection, who: str, until: float) -> None:
+    hold(conn, sorted(conn.execute(sa.select(filing.c.id).where(filing.c.claimed_by == who)).scalars()), who, until)
+
+
+def hold(conn: sa.Connection, ids: Sequence[int], who: str, until: float) -> frozenset[int]:
+    """A claim that has ended is still its owner's until somebody else takes it: the name tells, whatever the clocks."""
+    held: set[int] = set()
+    for part in chunks(sorted(set(ids))):
+        ours = filing.update().where(filing.c.id.in_(part), filing.c.claimed_by == who).values(claim_until=until)
+        held |= set(conn.execute(ours.returning(filing.c.id)).scalars())
+    for part in chunks(sorted(held)):
+        making = (creation.c.filing_id.in_(part), creation.c.state == "claimed")
+        conn.execute(creation.update().where(*making).values(claim_until=until))
+    return frozenset(held)
+
+
+def creating(conn: sa.Connection, ids: Sequence[int]) -> int:
+    query = sa.select(sa.func.count()).select_from(creation).where(creation.c.state == "claimed")
+    return sum(conn.execute(query.where(creation.c.filing_id.in_(part))).scalar() or 0 for part in chunks(ids))
 
 
 def unclaim(conn: sa.Connection, ids: Sequence[int], who: str) -> None:
@@ -123,9 +135,11 @@ def park(conn: sa.Connection, filing_id: int, reason: str, trace: Any, now: floa
     conn.execute(creation.delete().where(creation.c.filing_id == filing_id, creation.c.state == "claimed"))
 
 
-def reset(conn: sa.Connection, filing_id: int) -> bool:
+def reset(conn: sa.Connection, filing_id: int, who: str | None) -> bool:
     values = {"state": "planned", "reason": None, "sent_at": None, "done_at": None}
     where = filing.update().where(filing.c.id == filing_id, filing.c.state.in_(("sent", "parked")))
+    if who is not None:
+        where = where.where(filing.c.claimed_by == who)
     return conn.execute(where.values(values)).rowcount == 1
 
 

@@ -113,9 +113,18 @@ class Transaction:
         """As `claim_filing` for many: those won, as they are now."""
         return filings.claim(self._conn, filing_ids, who, now, until)
 
-    def extend_claims(self, who: str, now: float, until: float) -> None:
-        """Every live claim of `who`, and what its filings are creating, is held until then."""
-        filings.extend(self._conn, who, now, until)
+    def extend_claims(self, who: str, until: float) -> None:
+        """Every claim of `who` that nobody else has taken, and what its filings are creating, is held until then."""
+        filings.extend(self._conn, who, until)
+
+    def hold(self, filing_ids: Sequence[int], who: str, until: float) -> frozenset[int]:
+        """Those of the filings that `who` has claimed and nobody has taken since; they, and what they are creating, are
+        held until then."""
+        return filings.hold(self._conn, filing_ids, who, until)
+
+    def creating(self, filing_ids: Sequence[int]) -> int:
+        """How many people and accounts these filings have claimed to create, and nobody has taken since."""
+        return filings.creating(self._conn, filing_ids)
 
     def unclaim_filings(self, filing_ids: Sequence[int], who: str) -> None:
         """Let others have them before the claim ends."""
@@ -137,9 +146,10 @@ class Transaction:
         """It cannot be filed (a done one stays done). Its claim ends, and its claims on creations."""
         filings.park(self._conn, filing_id, reason, trace, now)
 
-    def reset_filing(self, filing_id: int) -> bool:
-        """Sent or parked -> planned, for a new try; the claim stays. Whether it was one of these."""
-        return filings.reset(self._conn, filing_id)
+    def reset_filing(self, filing_id: int, who: str | None = None) -> bool:
+        """Sent or parked -> planned, for a new try, if `who` has claimed it (None: whoever has); the claim stays.
+        Whether it was one of these."""
+        return filings.reset(self._conn, filing_id, who)
 
     # creations
 

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from requests.adapters import HTTPAdapter
 
 from sync.errors import Busy, Denied
+from sync.providers.salesforce.gate import Pool
 
 VENDOR = "salesforce"
 JWT_SECONDS = 120  # Salesforce refuses more than three minutes (providers.md SF-23)
@@ -48,11 +49,16 @@ class Grant(Protocol):
 
 
 class _Timeouts(HTTPAdapter):
-    """requests has no default timeout; this adapter has, and waits longer for the answer to a large upload."""
+    """requests has no default timeout; this adapter has, and waits longer for the answer to a large upload. Its
+    connections ask before they send (`gate`)."""
 
     def __init__(self, connect: float, read: float, pool: int) -> None:
         self._connect, self._read = connect, read
         super().__init__(pool_connections=4, pool_maxsize=pool, max_retries=0)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"https": Pool}
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
         if kwargs.get("timeout") is None:

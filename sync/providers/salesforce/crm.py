@@ -6,7 +6,7 @@ A mail costs two calls when nobody is known, one when everybody is; fifty mails 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import requests
@@ -76,7 +76,7 @@ class Salesforce:
                 raise
         return self._match(question, fresh=True)
 
-    def file(self, entries: Sequence[Entry]) -> Sequence[Outcome]:
+    def file(self, entries: Sequence[Entry], before: Callable[[], None] | None = None) -> Sequence[Outcome]:
         """One call for up to 75 entries of together 500 records and 48 MB; one more round for entries that Salesforce
         refused in a way that can be mended."""
         if not entries:
@@ -86,7 +86,7 @@ class Salesforce:
         def graph(entry: Entry, fixes: Fixes) -> Graph:
             return build(entry, description, fixes)
 
-        return Outbox(self._client, graph, self._refused).send(entries)
+        return Outbox(self._client, graph, self._refused, before).send(entries)
 
     def names(self, records: Sequence[RecordRef]) -> Mapping[RecordRef, Item]:
         """Titles and Lightning links; one call for up to five kinds."""

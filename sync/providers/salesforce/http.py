@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,6 +15,7 @@ from urllib3.exceptions import MaxRetryError, NewConnectionError
 from sync.errors import Busy, Conflict, Denied, Rejected, RemoteError
 from sync.ports import Meter
 from sync.providers.salesforce.auth import VENDOR, Login, Token
+from sync.providers.salesforce.gate import asking
 
 API_VERSION = "67.0"
 Verb = Literal["GET", "POST", "PATCH"]
@@ -132,8 +133,10 @@ class Client:
         verb: Verb = "POST",
         write: bool = False,
         headers: Mapping[str, str] | None = None,
+        before: Callable[[], None] | None = None,
     ) -> Any:
         """The parsed answer of `path`, below the version's root. Signs in again once when the session is refused.
+        `before` is asked until the last byte has left; what it raises breaks the request off.
 
         Raises `Busy` (`unknown` for a `write` whose answer was lost), `Denied`, or `Rejected` when the call as such is
         wrong. Nothing is repeated but a call that was refused at the door.
@@ -141,7 +144,8 @@ class Client:
         token = self._login.token()
         for attempt in (1, 2):
             self._meter.spend(operation, 1)
-            answer, parsed = self._send(token, operation, path, body, verb, write, headers)
+            with asking(before):
+                answer, parsed = self._send(token, operation, path, body, verb, write, headers)
             self._report(answer)
             if answer.status_code != 401:
                 break

@@ -59,11 +59,16 @@ class Outbox:
     out not to be allowed to write; what is learnt is added."""
 
     def __init__(
-        self, client: Client, build: Callable[[Entry, Fixes], Graph], refused: set[tuple[str, str]] | None = None
+        self,
+        client: Client,
+        build: Callable[[Entry, Fixes], Graph],
+        refused: set[tuple[str, str]] | None = None,
+        before: Callable[[], None] | None = None,
     ) -> None:
         self._client = client
         self._build = build
         self._refused = refused if refused is not None else set()
+        self._before = before
         self._done: dict[str, Outcome] = {}
 
     def send(self, entries: Sequence[Entry]) -> list[Outcome]:
@@ -113,7 +118,7 @@ class Outbox:
                 for number, graph in enumerate(pack)
             ]
         }
-        answer = self._client.call("graph", "composite/graph", body, write=True, headers=WRITE_HEADERS)
+        answer = self._write("graph", "composite/graph", body)
         found = {item["graphId"]: item for item in (answer or {}).get("graphs", ())}
         progress = False
         for number, graph in enumerate(pack):
@@ -155,10 +160,13 @@ class Outbox:
         for number, item in enumerate(graph.late, 1):
             body = content_version(item, records["activity"].id)
             try:
-                self._client.call("file", "sobjects/ContentVersion", body, write=True, headers=WRITE_HEADERS)
+                self._write("file", "sobjects/ContentVersion", body)
             except RemoteError as error:  # the mail is filed; its outcome must not be lost for a file
                 notes.append(f"a large attachment ({number}) left out: {error.detail}")
         return Outcome(graph.entry.key, None, records, tuple(notes))
+
+    def _write(self, operation: str, path: str, body: Mapping[str, Any]) -> Any:
+        return self._client.call(operation, path, body, write=True, headers=WRITE_HEADERS, before=self._before)
 
 
 def learn(entry: Entry, node: Node, fault: Fault, fixes: Fixes) -> bool:

@@ -1,0 +1,225 @@
+"""Two workers that both believe they hold the work: one stands still at any moment of its wake, past its lease and the
+guard; another works; then the first goes on. One record, one person, a settled mail, and nothing is lost.
+
+The moments are counted from the running engine. The sleeper's mailbox is worked on by another worker, or nobody knocks
+there and a colleague, who has the same mail, files it: then no fence stops the sleeper, only its claims.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.fernet import Fernet
+
+from sync.engine.permit import SHARE, Permit
+from sync.engine.work import Work
+from sync.errors import Busy, LeaseLost
+from sync.policy import Policy
+from sync.store.store import Store
+from tests.engine.office import DONE, GUARD, LEASE, Desk, Office, mail
+
+POLICIES = {"email": Policy(), "task": Policy(crm_email_record="task")}
+LONG = 1000.0  # seconds: past lease, guard and every claim
+Stage = tuple[Office, Desk, Desk, list[tuple[Desk, str]]]
+
+
+@pytest.fixture
+def stages(tmp_path: Path) -> Iterator[Callable[[Policy], Stage]]:
+    """Anna and Ben have dropped the same mail of an unknown sender; Anna has dropped one of her own too."""
+    numbers = iter(range(10_000))
+    key = Fernet.generate_key().decode()
+    empty = tmp_path / "empty.sqlite3"
+    made: list[Store] = []
+    first = Office(Store.open(f"sqlite:///{empty}", [key]))
+    first.open()
+    first.store.close()
+
+    def make(policy: Policy) -> Stage:
+        path = tmp_path / f"{next(numbers)}.sqlite3"
+        shutil.copy(empty, path)
+        store = Store.open(f"sqlite:///{path}", [key])
+        made.append(store)
+        office = Office(store, policy)
+        office.open(migrate=False)
+        anna, ben = office.desk("anna"), office.desk("ben")
+        rosa = "Rosa Diaz <rosa@newco.example>"
+        shared = mail("Shared", sender=rosa, to=f"{anna.address}, {ben.address}", message_id="<shared@newco.example>")
+        own = mail("Own", sender=rosa, to=anna.address, message_id="<own@newco.example>")
+        return office, anna, ben, [(anna, anna.drop(shared)), (anna, anna.drop(own)), (ben, ben.drop(shared))]
+
+    yield make
+    for store in made:
+        store.close()
+
+
+def _story(stage: Stage, point: int, usurper: str) -> list[str]:
+    """Anna's worker sleeps at that moment of its wake; 0: never. The moments of her wake."""
+    office, anna, ben, _ = stage
+
+    def sleep() -> None:
+        office.now += LONG
+        for desk in {"another worker": [anna], "a colleague": [ben], "both": [ben, anna]}[usurper]:
+            office.wake(desk, worker="usurper")
+
+    with office.at(point, sleep) as moments:
+        office.wake(anna, worker="sleeper")
+    office.settle()
+    return moments
+
+
+@pytest.mark.parametrize("usurper", ["another worker", "a colleague", "both"])
+@pytest.mark.parametrize("kind", POLICIES)
+def test_a_sleeper_that_goes_on_doubles_and_loses_nothing(
+    stages: Callable[[Policy], Stage], kind: str, usurper: str
+) -> None:
+    moments = _story(stages(POLICIES[kind]), 0, usurper)
+    assert {"before file", "after file", "before settle", "after commit"} <= set(moments)
+    assert "after commit" in moments[moments.index("before file") : moments.index("after file")], "asked while sending"
+    for point in range(1, len(moments) + 1):
+        stage = stages(POLICIES[kind])
+        office, _, _, mails = stage
+        _story(stage, point, usurper)
+        where = f"slept at point {point}: {moments[point - 1]}; worked: {usurper}"
+        assert len(office.crm.activities()) == 2, where
+        assert (office.crm.count("contact"), office.crm.count("account")) == (1, 1), where
+        assert [desk.marks(key) for desk, key in mails] == [{DONE}] * 3, where
+        assert [health.lag for health in office.store.status(office.now)] == [0, 0], where
+
+
+# --- the permit -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def work(office: Office) -> Work:
+    """Anna's wake, holding a claim on one filing."""
+    anna = office.desk("anna")
+    office.now += 1
+    lease = office.store.lease(anna.id, "worker", LEASE, office.now)
+    assert lease is not None
+    found = Work(office.store, office.ports(anna.id), lease, LEASE, GUARD, lambda: office.now, office.now + 60)
+    _claim(office, found, found.who)
+    return found
+
+
+def _claim(office: Office, work: Work, who: str) -> int:
+    with office.store.under(work.lease, office.now, LEASE) as tx:
+        tx.see([_intent()], office.now)
+        (sighting,) = tx.claim(office.now, 1)
+        tx.defer([sighting.id], 0)
+        (filing,) = tx.bind(office.connection, [(sighting.id, "key", "archive", "label")], office.now).values()
+        assert tx.claim_filing(filing.id, who, office.now, office.now + GUARD)
+    return filing.id
+
+
+def _intent() -> Any:
+    from sync.store.rows import NewSighting
+
+    return NewSighting("m1", "t1", "archive", frozenset({"drop"}), False, "label")
+
+
+def _confirmations(office: Office, permit: Permit) -> int:
+    with office.at(0, lambda: None) as moments:
+        permit()
+    return moments.count("before commit")
+
+
+def test_the_store_is_asked_before_the_first_byte_and_when_the_answer_gets_old(office: Office, work: Work) -> None:
+    permit = Permit(work, [1], 0)
+    assert _confirmations(office, permit) == 1
+    assert _confirmations(office, permit) == 0
+    office.now += GUARD * SHARE - 0.1
+    assert _confirmations(office, permit) == 0
+    office.now += 0.2
+    assert _confirmations(office, permit) == 1
+    office.now -= 3600  # a clock that goes back proves nothing
+    assert _confirmations(office, permit) == 1
+
+
+def test_a_confirmation_holds_the_claim_for_the_guard(office: Office, work: Work) -> None:
+    Permit(work, [1], 0)()
+    office.now += GUARD - 0.1
+    with office.store.under(work.lease, office.now, LEASE) as tx:
+        assert not tx.claim_filing(1, "other", office.now, office.now + GUARD)
+        assert tx.claim_filing(1, "other", office.now + 0.2, office.now + GUARD)
+
+
+def test_no_permit_for_what_somebody_else_has_taken(office: Office, work: Work) -> None:
+    permit = Permit(work, [1], 0)
+    permit()
+    office.now += GUARD + 1
+    _claim(office, work, "other")
+    with pytest.raises(Busy, match="taken the work over"):
+        permit()
+
+
+def test_no_permit_without_the_claims_on_new_people(office: Office, work: Work) -> None:
+    with office.store.under(work.lease, office.now, LEASE) as tx:
+        tx.claim_creation(office.connection, "contact", "rosa@newco.example", 1, office.now, office.now + GUARD)
+    Permit(work, [1], 1)()
+    with pytest.raises(Busy):
+        Permit(work, [1], 2)()
+
+
+def test_no_permit_after_the_lease_went_to_another(office: Office, work: Work) -> None:
+    permit = Permit(work, [1], 0)
+    office.now += LEASE + 1
+    assert office.store.lease(work.lease.mailbox_id, "other", LEASE, office.now) is not None
+    with pytest.raises(LeaseLost):
+        permit()
+
+
+def test_a_store_that_confirms_too_slowly_gives_no_permit(office: Office, work: Work) -> None:
+    def slowly() -> None:
+        office.now += GUARD
+
+    permit = Permit(work, [1], 0)
+    plain = office.store.under
+
+    def under(*args: Any) -> Any:
+        slowly()
+        return plain(*args)
+
+    office.store.under = under  # type: ignore[method-assign]
+    with pytest.raises(Busy, match="too slowly"):
+        permit()
+
+
+def test_a_call_without_an_answer_is_not_repeated_before_it_cannot_take_effect(office: Office) -> None:
+    """Not even by the wake that made it: here the record appears fifteen seconds after the answer was lost."""
+    anna = office.desk("anna")
+    key = anna.drop(mail(sender="Kim Lee <kim@widgets.example>", to=anna.address))
+    plain, late = office.crm.crm, []
+
+    class Late:
+        def __init__(self, port: Any) -> None:
+            self._port = port
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._port, name)
+
+        def file(self, entries: Any, before: Any = None) -> Any:
+            if late:
+                return self._port.file(entries, before)
+            before()
+            late.append((office.now + 15, entries))
+            from sync.model import Outcome
+
+            return [Outcome(entry.key, Busy("no answer", retry_after=1.0, unknown=True)) for entry in entries]
+
+        def match(self, question: Any) -> Any:
+            if late and late[0] is not None and office.now > late[0][0]:
+                self._port.file(late[0][1])
+                late[0] = None
+            return self._port.match(question)
+
+    office.crm.crm = lambda *args, **kwargs: Late(plain(*args, **kwargs))  # type: ignore[method-assign,assignment]
+    office.heard = lambda name, before: setattr(office, "now", office.now + (2.0 if name == "settle" else 0.0))
+    office.wake(anna)
+    office.settle()
+    assert late == [None]
+    assert len(office.crm.activities()) == 1
+    assert anna.marks(key) == {DONE}
