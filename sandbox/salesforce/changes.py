@@ -159,7 +159,7 @@ def insert(ctx: Context, sobject: SObject, row: Row, given: frozenset[str] = fro
     _defaults(ctx, sobject, row)
     change = Change(ctx, sobject, None, row, given, links or {})
     rules = RULES.get(sobject.name, Rules())
-    missing = [f.name for f in sobject.fields.values() if f.may("!") and row.get(f.name) is None]
+    missing = [f.name for f in sobject.required if row.get(f.name) is None]
     if missing:
         raise ApiError("REQUIRED_FIELD_MISSING", f"Required fields are missing: [{', '.join(missing)}]", missing)
     rules.before(change)
@@ -168,8 +168,8 @@ def insert(ctx: Context, sobject: SObject, row: Row, given: frozenset[str] = fro
     _unique(ctx, sobject, row)
     now = ctx.org.stamp()
     row["Id"] = ctx.org.ids.make(sobject.prefix)
-    for f in sobject.fields.values():
-        if f.may("A") and not row.get(f.name):
+    for f in sobject.numbered:
+        if not row.get(f.name):
             row[f.name] = ctx.org.number(sobject.name, f.format)
     if sobject.custom and row.get("Name") is None and "Name" in sobject.fields:
         row["Name"] = row["Id"]  # what Salesforce puts in the place of a name that was left out
@@ -186,14 +186,14 @@ def insert(ctx: Context, sobject: SObject, row: Row, given: frozenset[str] = fro
 
 
 def _defaults(ctx: Context, sobject: SObject, row: Row) -> None:
-    for f in sobject.fields.values():
+    for f in sobject.defaulted:
         if row.get(f.name) is not None:
             continue
         if f.default is not None:
             row[f.name] = f.default
-        elif f.name == "OwnerId" and f.may("D"):
+        elif f.name == "OwnerId":
             row[f.name] = ctx.user_id
-        elif f.name == "CurrencyIsoCode":
+        else:
             row[f.name] = ctx.currency
 
 
@@ -240,14 +240,13 @@ def touch(ctx: Context, sobject: SObject, row: Row) -> None:
 
 
 def _references(sobject: SObject, row: Row) -> list[str]:
-    return [row[f.name] for f in sobject.fields.values()
-            if f.type == "reference" and row.get(f.name) and "User" not in f.targets]  # fmt: skip
+    return [row[f.name] for f in sobject.links if row.get(f.name)]
 
 
 def _unique(ctx: Context, sobject: SObject, row: Row, old: Row | None = None) -> None:
-    for f in sobject.fields.values():
+    for f in sobject.unique:
         value = row.get(f.name)
-        if not f.may("Q") or value is None or (old is not None and old.get(f.name) == value):
+        if value is None or (old is not None and old.get(f.name) == value):
             continue
         other = next((r for r in ctx.org.live(sobject.name, f.name, [value]) if r["Id"] != row.get("Id")), None)
         if other is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 import re
+from functools import lru_cache
 
 DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 CHECK = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
@@ -14,9 +15,12 @@ POD = "gK"
 
 def checksum(short: str) -> str:
     """The three characters that an 18-character id has more: one per five, a bit per capital."""
-    return "".join(
-        CHECK[sum(1 << bit for bit, c in enumerate(short[at : at + 5]) if "A" <= c <= "Z")] for at in (0, 5, 10)
-    )
+    return _check(short[:5]) + _check(short[5:10]) + _check(short[10:])
+
+
+@lru_cache(maxsize=4096)
+def _check(five: str) -> str:
+    return CHECK[sum(1 << bit for bit, c in enumerate(five) if "A" <= c <= "Z")]
 
 
 def long_id(text: str) -> str | None:

@@ -102,6 +102,7 @@ class Org:
         self.counters: dict[str, int] = {}
         self.limit_reached = False
         self._calls: deque[float] = deque()
+        self._stamped = (0, "")  # the last second and its text
         self.switch()
 
     def switch(self, **switches: bool) -> None:
@@ -122,7 +123,10 @@ class Org:
 
     def stamp(self) -> str:
         """Now, as a system field has it."""
-        return stamp(self.frame.clock.now())
+        second = int(self.frame.clock.time())
+        if self._stamped[0] != second:
+            self._stamped = (second, stamp(self.frame.clock.now()))
+        return self._stamped[1]
 
     def daily_calls(self) -> int:
         """How many calls a rolling day may have."""

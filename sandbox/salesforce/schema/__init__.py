@@ -23,6 +23,7 @@ from typing import Any
 
 LINE = re.compile(r"(\w+)\s+([a-z0-9]+)(?:\((\d+)(?:,(\d+))?\))?\s+([A-Z!]+)\s*(.*)")
 TEXT = frozenset({"string", "textarea", "email", "phone", "url", "picklist", "combobox", "multipicklist"})
+MADE = frozenset({"OwnerId", "CurrencyIsoCode"})  # defaults that depend on the user
 NUMBERS = frozenset({"int", "long", "double", "currency", "percent"})
 WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
@@ -72,6 +73,11 @@ class SObject:
     fields: Mapping[str, Field]  # by name
     by_lower: Mapping[str, Field] = field(default_factory=dict)
     parents: Mapping[str, Field] = field(default_factory=dict)  # by lower-case relationship name
+    required: tuple[Field, ...] = ()
+    unique: tuple[Field, ...] = ()
+    numbered: tuple[Field, ...] = ()
+    defaulted: tuple[Field, ...] = ()  # a value is made for them when none is given
+    links: tuple[Field, ...] = ()  # references to other objects than users
 
     def find(self, name: str) -> Field | None:
         """The field of this name in any case."""
@@ -96,10 +102,14 @@ def sobject(name: str, prefix: str, fields: Iterable[Field], *, name_field: str 
             label: str = "", plural: str = "") -> SObject:  # fmt: skip
     """An object with its look-up tables made."""
     ordered = {f.name: f for f in fields}
+    every = tuple(ordered.values())
     return SObject(
         name, prefix, name_field, operations, label or name, plural or f"{name}s", ordered,
-        {f.name.lower(): f for f in ordered.values()},
-        {f.relationship.lower(): f for f in ordered.values() if f.relationship},
+        {f.name.lower(): f for f in every}, {f.relationship.lower(): f for f in every if f.relationship},
+        tuple(f for f in every if f.may("!")), tuple(f for f in every if f.may("Q")),
+        tuple(f for f in every if f.may("A")),
+        tuple(f for f in every if f.default is not None or (f.may("D") and f.name in MADE)),
+        tuple(f for f in every if f.type == "reference" and "User" not in f.targets),
     )  # fmt: skip
 
 
