@@ -34,9 +34,6 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
-WORKER_TTL = 30  # with it a lost job is found after at most a minute (providers.md 7.5)
-MAINTENANCE_SECONDS = 15
-
 
 def refusals(command: Callable[P, R]) -> Callable[P, R]:
     """Say what is wrong in lines for people, and exit with the status that belongs to it."""
@@ -62,12 +59,15 @@ def refusals(command: Callable[P, R]) -> Callable[P, R]:
 def _refusal(error: Exception) -> str | None:
     """What to say of an error that is no fault of the program."""
     from redis.exceptions import RedisError
+    from sqlalchemy.exc import OperationalError
 
     from sync.store.database import StoreError
     from sync.store.vault import SecretKeyError
 
     if isinstance(error, (StoreError, SecretKeyError)):
         return f"the database: {error}"
+    if isinstance(error, OperationalError):
+        return f"the database does not answer: {type(error.orig).__name__}"
     return f"Redis does not answer: {type(error).__name__}" if isinstance(error, RedisError) else None
 
 
@@ -85,7 +85,7 @@ def opened(config: Settings) -> Iterator[Store]:
     """The store, with its tables brought up to date."""
     from sync.store.store import Store
 
-    store = Store.open(config.database_url, config.secret_keys)
+    store = Store.open(config.database_url, config.secret_keys, config.database_timeout_seconds)
     try:
         store.migrate()
         yield store
@@ -132,23 +132,12 @@ def worker(count: int | None) -> None:
     count = count or config.workers
     if count > 1:
         sys.exit(Supervisor([_self(f"worker-{number}", "worker", "-n", "1") for number in range(1, count + 1)]).run())
-    from rq import SimpleWorker
-    from rq.serializers import JSONSerializer
-
-    from sync import jobs, wiring
+    from sync import wiring
+    from sync import worker as process
 
     app = wiring.current()
     wiring.warm(app)
-    worker = SimpleWorker(
-        [jobs.queue(app.redis)],
-        connection=app.redis,
-        serializer=JSONSerializer,
-        worker_ttl=WORKER_TTL,
-        maintenance_interval=MAINTENANCE_SECONDS,
-        log_job_description=False,
-    )
-    jobs.log.info("worker.started", process=os.getpid())
-    worker.work(logging_level="WARNING")
+    process.run(app)
 
 
 @main.command()
@@ -156,8 +145,10 @@ def worker(count: int | None) -> None:
 def ticker() -> None:
     """Remind the workers of mailboxes that are due; one ticker of many is at work, the others stand by."""
     from redis.exceptions import RedisError
+    from sqlalchemy.exc import SQLAlchemyError
 
     from sync import jobs, wiring
+    from sync.store.database import StoreError
 
     app = wiring.current()
     ended = threading.Event()
@@ -169,7 +160,7 @@ def ticker() -> None:
             until = time.monotonic() + jobs.tick(app)
             while not ended.is_set() and time.monotonic() < until and not jobs.poked(app, until - time.monotonic()):
                 continue
-        except RedisError as error:  # it may come back; the mailboxes stay due
+        except (RedisError, SQLAlchemyError, StoreError) as error:  # it may come back; the mailboxes stay due
             jobs.log.warning("tick.failed", error=type(error).__name__)
             ended.wait(min(app.settings.tick_seconds, 2.0))
 

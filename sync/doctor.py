@@ -58,7 +58,7 @@ def _variables(environ: Mapping[str, str]) -> Iterator[Finding]:
 
 def _database(config: Settings) -> Finding:
     try:
-        store = Store.open(config.database_url, config.secret_keys)
+        store = Store.open(config.database_url, config.secret_keys, config.database_timeout_seconds)
         try:
             store.migrate()
             count = len(store.mailboxes())

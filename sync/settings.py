@@ -183,6 +183,15 @@ class Settings:
     lease_seconds: float = _setting(
         "12", _number(1, 300), "Seconds for which a worker holds a mailbox before it must renew; recovery waits for it."
     )
+    database_timeout_seconds: float = _setting(
+        "10",
+        _number(2, 120),
+        "Seconds of silence after which a connection to PostgreSQL is given up, by us and by the server. A transaction "
+        "of a host that is cut off holds up the others for as long.",
+    )
+    redis_timeout_seconds: float = _setting(
+        "3", _number(2, 60), "Seconds that Redis may take to connect or to answer; after that it counts as gone."
+    )
     http_timeout_seconds: float = _setting("20", _number(1, 120), "Seconds that a call of a vendor's API may take.")
 
 

@@ -6,12 +6,15 @@ import functools
 import hashlib
 import importlib
 import json
+import socket
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from sync import embedded, log, policy, settings
 from sync.core.matching import MailboxIdentity
@@ -47,8 +50,8 @@ class App:
 
     def __init__(self, config: Settings) -> None:
         self.settings = config
-        self.store = Store.open(config.database_url, config.secret_keys)
-        self.redis = Redis.from_url(_redis_url(config))
+        self.store = Store.open(config.database_url, config.secret_keys, config.database_timeout_seconds)
+        self.redis = connect_redis(config)
         self._kept: OrderedDict[int, tuple[tuple[Any, ...], Ports]] = OrderedDict()
         self._grants: dict[tuple[Any, ...], Grants] = {}
         self._microsoft: dict[tuple[Any, ...], MicrosoftGrants] = {}
@@ -206,6 +209,25 @@ def _digest(*connections: Connection) -> str:
     """Changes when settings or credentials of a connection do."""
     what = json.dumps([(c.id, dict(c.settings), dict(c.secrets)) for c in connections], sort_keys=True)
     return hashlib.sha256(what.encode()).hexdigest()
+
+
+def connect_redis(config: Settings) -> Redis:
+    """A client that notices within seconds when Redis is gone: one more try on a new connection, then `RedisError`."""
+    seconds = config.redis_timeout_seconds
+    url = _redis_url(config)
+    alive: dict[str, Any] = (
+        {} if url.startswith("unix:") else {"socket_keepalive": True, "socket_keepalive_options": {}}
+    )
+    if alive and hasattr(socket, "TCP_USER_TIMEOUT"):
+        alive["socket_keepalive_options"] = {
+            socket.TCP_KEEPIDLE: max(1, round(seconds)),
+            socket.TCP_KEEPINTVL: max(1, round(seconds / 3)),
+            socket.TCP_KEEPCNT: 3,
+            socket.TCP_USER_TIMEOUT: round(seconds * 1000),
+        }
+    return Redis.from_url(
+        url, socket_connect_timeout=seconds, socket_timeout=seconds, retry=Retry(NoBackoff(), 1), **alive
+    )
 
 
 def _redis_url(config: Settings) -> str:

@@ -2,15 +2,16 @@
 
 A budget is a set of token buckets. A vendor that allows N units in any minute gets a bucket that holds 0.3 N and
 refills 0.7 N a minute: then no window of a minute can see more than N. A fifth of every bucket is kept for people who
-wait.
+wait, and half of it for everything else by work that comes in bulk.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
+from weakref import WeakKeyDictionary
 
 import structlog
 from redis import Redis
@@ -19,11 +20,13 @@ from redis.exceptions import RedisError
 from sync.errors import Busy
 
 log = structlog.get_logger()
-Lane = Literal["person", "background"]
+Lane = Literal["person", "background", "bulk"]
 
 BURST = 0.3
-RESERVE = 0.2
+RESERVE: Mapping[Lane, float] = {"person": 0.0, "background": 0.2, "bulk": 0.5}  # share of a bucket left for others
 HALVED_SECONDS = 60.0
+BLIND_SECONDS = 5.0  # without asking a Redis that did not answer: every call of a wake would wait for it
+_blind: WeakKeyDictionary[Redis, float] = WeakKeyDictionary()  # until when, by the monotonic clock
 DAY_BACKGROUND_SHARE = 0.8  # of the daily allowance that background work may use up
 
 # KEYS: the buckets. ARGV: now, cost, reserve share, then capacity and refill per second of each bucket.
@@ -92,7 +95,7 @@ class Budget:
         keys = [f"mailspan:bucket:{quota.scope}" for quota in self.quotas]
         if not keys:
             return 0.0
-        args: list[float] = [self.clock(), units, 0.0 if self.lane == "person" else RESERVE]
+        args: list[float] = [self.clock(), units, RESERVE[self.lane]]
         for quota in self.quotas:
             capacity = max(quota.units * BURST, min(units, quota.units))
             args += [capacity, quota.units * (1 - BURST) / quota.seconds]
@@ -118,8 +121,11 @@ class Budget:
             self._redis(lambda: self.redis.expire(self._daily, 3600), 0)
 
     def _redis(self, call: Callable[[], Any], otherwise: Any) -> Any:
+        if time.monotonic() < _blind.get(self.redis, 0.0):
+            return otherwise
         try:
             return call()
         except RedisError as error:
+            _blind[self.redis] = time.monotonic() + BLIND_SECONDS
             log.warning("budget.unavailable", vendor=self.vendor, error=type(error).__name__)
             return otherwise

@@ -5,6 +5,7 @@ SQLite (WAL) on one machine, PostgreSQL on several; the same queries on both (de
 
 from __future__ import annotations
 
+import functools
 import os
 import sqlite3
 import threading
@@ -17,6 +18,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 
+TIMEOUT_SECONDS = 10.0  # of silence, before a connection to PostgreSQL is given up by either end
 BUSY_SECONDS = 30  # how long a writer of SQLite waits for another
 _MIGRATION_LOCK = 0x6D61696C7370616E  # "mailspan": PostgreSQL's advisory lock
 _alembic = threading.Lock()  # Alembic keeps its context in a module, one migration at a time per process
@@ -29,11 +31,12 @@ class StoreError(Exception):
 class Database:
     """Transactions on one database. Safe in threads, and after a fork: a child opens connections of its own."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, timeout: float = TIMEOUT_SECONDS) -> None:
         self._url = _normal(url)
+        self._timeout = timeout
         self._inherited: list[sa.Engine] = []
         self._pid = os.getpid()
-        self._engine = _engine(self._url)
+        self._engine = _engine(self._url, timeout)
 
     @property
     def sqlite(self) -> bool:
@@ -60,6 +63,8 @@ class Database:
                 conn.connection.cursor().execute("PRAGMA foreign_keys = OFF")
             with conn.begin():
                 if not self.sqlite:
+                    conn.execute(sa.text("SET LOCAL statement_timeout = 0"))  # also while another one migrates
+                    conn.execute(sa.text("SET LOCAL idle_in_transaction_session_timeout = 0"))
                     conn.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
                 yield conn
                 broken = conn.exec_driver_sql("PRAGMA foreign_key_check").all() if self.sqlite else []
@@ -73,7 +78,7 @@ class Database:
         if self._pid != os.getpid():
             # Connections of the parent are neither used nor closed here: keeping them referenced keeps them open.
             self._inherited.append(self._engine)
-            self._engine, self._pid = _engine(self._url), os.getpid()
+            self._engine, self._pid = _engine(self._url, self._timeout), os.getpid()
         return self._engine
 
 
@@ -115,9 +120,11 @@ def _normal(url: str) -> sa.URL:
     return parsed.set(database=str(Path(parsed.database).expanduser().absolute()))
 
 
-def _engine(url: sa.URL) -> sa.Engine:
+def _engine(url: sa.URL, timeout: float) -> sa.Engine:
     if url.get_backend_name() == "postgresql":
-        return sa.create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 10})
+        engine = sa.create_engine(url, pool_pre_ping=True, connect_args=_patience(timeout))
+        event.listen(engine, "connect", functools.partial(_impatient_server, timeout))
+        return engine
     path = Path(str(url.database))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch(mode=0o600)
@@ -125,6 +132,35 @@ def _engine(url: sa.URL) -> sa.Engine:
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)
     return engine
+
+
+def _patience(timeout: float) -> dict[str, int]:
+    """libpq's parameters: who is cut off from the server notices, whether it connects, sends or waits."""
+    return {
+        "connect_timeout": max(2, round(timeout / 2)),
+        "tcp_user_timeout": round(timeout * 1000),
+        "keepalives_idle": max(1, round(timeout / 2)),
+        "keepalives_interval": max(1, round(timeout / 5)),
+        "keepalives_count": 3,
+    }
+
+
+def _impatient_server(timeout: float, connection: Any, _record: Any) -> None:
+    """The server's side of it: what a client holds that vanished in a transaction is free again soon. PostgreSQL itself
+    would keep the locks for hours."""
+    found = {
+        "idle_in_transaction_session_timeout": round(timeout * 1000),
+        "statement_timeout": round(timeout * 3000),
+        "tcp_user_timeout": round(timeout * 1000),
+        "tcp_keepalives_idle": max(1, round(timeout / 2)),
+        "tcp_keepalives_interval": max(1, round(timeout / 5)),
+        "tcp_keepalives_count": 3,
+    }
+    connection.autocommit = True
+    connection.execute(
+        "SELECT " + ", ".join(f"set_config('{name}', '{value}', false)" for name, value in found.items())
+    )
+    connection.autocommit = False
 
 
 def _prepare(connection: sqlite3.Connection, _record: Any) -> None:

@@ -11,8 +11,8 @@ from typing import Any, Literal, overload
 import sqlalchemy as sa
 
 from sync.core.labels import Remembered
-from sync.store import leases, reading, sightings
-from sync.store.database import Database, StoreError, migration
+from sync.store import clock, leases, reading, sightings
+from sync.store.database import TIMEOUT_SECONDS, Database, StoreError, migration
 from sync.store.leases import Lease
 from sync.store.rows import (
     Change,
@@ -44,10 +44,10 @@ class Store:
         self._vault = Vault(secret_keys, self._hash_key)
 
     @classmethod
-    def open(cls, url: str, secret_keys: Sequence[str]) -> Store:
-        """`sqlite:///FILE` or `postgresql://...`; the first key encrypts, all decrypt. Raises `StoreError`,
-        `SecretKeyError`."""
-        return cls(Database(url), secret_keys)
+    def open(cls, url: str, secret_keys: Sequence[str], timeout: float = TIMEOUT_SECONDS) -> Store:
+        """`sqlite:///FILE` or `postgresql://...`; the first key encrypts, all decrypt. `timeout`: seconds of silence of
+        PostgreSQL. Raises `StoreError`, `SecretKeyError`."""
+        return cls(Database(url, timeout), secret_keys)
 
     def migrate(self) -> None:
         """Bring the tables to this version's form and make the installation's hash key, once; harmless to repeat, also
@@ -272,6 +272,19 @@ class Store:
         """When `due` has something next, `now` at the earliest; None: never."""
         with self._database.reading() as conn:
             return leases.next_wake(conn, now)
+
+    def heal_times(self, now: float, lease_seconds: float, guard_seconds: float) -> float:
+        """For the ticker: note the time, and if the clock was set back since the last note, let nothing wait for a time
+        that lies far ahead. By how many seconds it went back; 0: it did not."""
+        with self._database.reading() as conn:
+            back, wanted = clock.went_back(conn, now), clock.wants_note(conn, now)
+        if back or wanted:
+            with self._database.writing() as conn:
+                if back:
+                    clock.heal(conn, now, lease_seconds, guard_seconds)
+                else:
+                    clock.note(conn, now)
+        return back
 
     def park_mailbox(self, lease: Lease, reason: str) -> None:
         """Stop it until `activate`, and give the lease back; its wakes are kept. Raises `LeaseLost`."""

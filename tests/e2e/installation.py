@@ -72,12 +72,14 @@ class Installation:
 
     # ---- processes ---------------------------------------------------------------------------
 
-    def start(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
-        """`mailspan ARGUMENTS...` as a process of its own."""
+    def start(
+        self, name: str, *arguments: str, within: Sequence[str] = (), environ: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
+        """`mailspan ARGUMENTS...` as a process of its own; `within` is a command that runs it somewhere else."""
         with (self.folder / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
-                [sys.executable, "-m", "sync.cli", *arguments],
-                env=dict(self.environ),
+                [*within, sys.executable, "-m", "sync.cli", *arguments],
+                env={**self.environ, **(environ or {})},
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
