@@ -14,9 +14,25 @@ import click
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import get_state_machine_test
 
-from tests.engine.test_machine import Users
+from tests.engine.test_machine import Users, valkey
 
 STORY = 100  # steps
+PROGRESS_SECONDS = 15.0
+COUNTED = ("drops", "filed", "crashes", "sleeps", "faults")
+
+
+class Told(Users):
+    """Tells now and then how far it has come."""
+
+    started = time.monotonic()
+    told = started
+
+    def teardown(self) -> None:
+        super().teardown()
+        if time.monotonic() - Told.told > PROGRESS_SECONDS:
+            Told.told = time.monotonic()
+            seconds = Told.told - Told.started
+            click.echo(f"  {_counts()} in {seconds:.0f} s, {Users.steps / seconds:.0f} steps/s")
 
 
 @click.command()
@@ -29,7 +45,7 @@ def main(steps: int, number: int | None, shrink: bool) -> None:
     click.echo(f"seed {number}, {steps} steps in stories of {STORY}")
     phases = [Phase.generate, Phase.shrink] if shrink else [Phase.generate]
     how = settings(
-        max_examples=min(-(-steps // STORY), 20),
+        max_examples=min(-(-steps // STORY), 25),
         stateful_step_count=STORY,
         deadline=None,
         database=None,
@@ -39,18 +55,22 @@ def main(steps: int, number: int | None, shrink: bool) -> None:
     )
     started = time.monotonic()
     try:
-        for part in count(number * 1000):  # a story may end early
-            if Users.steps >= steps:
-                break
-            seed(part)(get_state_machine_test(Users, settings=how))()
+        with valkey() as Users.redis:
+            for part in count(number * 1000):  # a story may end early
+                if Users.steps >= steps:
+                    break
+                seed(part)(get_state_machine_test(Told, settings=how))()
     except Exception:
-        click.echo(f"FAILED: seed {number}, after {Users.steps} steps, {time.monotonic() - started:.0f} s", err=True)
+        click.echo(f"FAILED: seed {number}, {_counts()}, {time.monotonic() - started:.0f} s", err=True)
         raise
     for moment, times in sorted(Users.seen.items()):
-        click.echo(f"  {times:5} times {moment}")
-    click.echo(
-        f"passed: seed {number}, {Users.steps} steps, {time.monotonic() - started:.0f} s: nothing lost or doubled"
-    )
+        if " " in moment:
+            click.echo(f"  {times:5} times {moment}")
+    click.echo(f"passed: seed {number}, {_counts()}, {time.monotonic() - started:.0f} s: nothing lost or doubled")
+
+
+def _counts() -> str:
+    return ", ".join([f"{Users.steps} steps", *(f"{Users.seen[what]} {what}" for what in COUNTED)])
 
 
 if __name__ == "__main__":
