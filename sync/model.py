@@ -182,7 +182,7 @@ class Mark:
 class Note:
     """A mail that Mailspan puts into the mailbox: an item's summary. It is never sent, never unread, and never filed.
 
-    `key` names it for ever, and the adapter finds it again by key and revision after a call without an answer.
+    `key` names it for ever; after a call without an answer the adapter finds it again by key and revision.
     """
 
     key: str  # "opportunity:006..."
@@ -194,6 +194,7 @@ class Note:
     html: str
     date: datetime  # aware
     previous: str = ""  # provider id of the note that it replaces
+    unsure: bool = False  # an earlier try may have put it: look for it first
 
 
 SUMMARY_SENDER = "summary@mailspan.invalid"

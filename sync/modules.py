@@ -85,9 +85,11 @@ class ModuleItem:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The feed says that an item changed. `owner` is the CRM user id now; "" when the item is gone."""
+    """The feed says that an item changed, at `at` (epoch seconds). `owner` is the CRM user id now; "" when the item is
+    gone. `version` is that of `ModuleItem`."""
 
     record: RecordRef
     version: str
     owner: str = ""
     gone: bool = False
+    at: float = 0.0

@@ -71,7 +71,10 @@ class MailProvider(Protocol):
 
     def remove(self, labels: Sequence[str]) -> Sequence[Outcome]:
         """Remove labels, folders or categories of ours, one outcome each in order (`key` is the label's id). What
-        is gone already counts as removed. One in which a mail lies is not removed (`Conflict`), and keeps it."""
+        is gone already counts as removed. One in which a mail or another label lies stays: `Conflict`."""
+
+    def present(self, labels: Sequence[str]) -> frozenset[str]:
+        """Which of these labels, folders or categories are there; a folder that was thrown away is not."""
 
     def conversations(self, threads: Sequence[str]) -> Mapping[str, Sequence[Seen]]:
         """Every message of these threads, oldest first, with `at`; without drafts, junk and what was thrown away. A
@@ -79,7 +82,7 @@ class MailProvider(Protocol):
 
     def put(self, notes: Sequence[Note]) -> Sequence[Outcome]:
         """Create or replace: afterwards exactly one note of each key lies in its place, read, and `Outcome.id` is its
-        id. Looks for its key and revision first, so that repeating after a lost answer makes no second one."""
+        id. An `unsure` one is looked for first, so that repeating after a lost answer makes no second one."""
 
     def take(self, ids: Sequence[str]) -> Sequence[Outcome]:
         """Remove notes; one that is gone counts as removed, and what is no note of ours stays: `Rejected`."""
@@ -113,9 +116,11 @@ class CrmProvider(Protocol):
         """What these kinds of items are (names in any case, labels too); `Rejected` for one that is not there or to
         which no mail can be related. Cached as `abilities` is."""
 
-    def items(self, records: Sequence[RecordRef], rules: Sequence[ModuleRule]) -> Mapping[RecordRef, ModuleItem]:
-        """These items whole, with their last activities; those that are gone or not visible are left out. One call per
-        200 of up to 5 kinds. `rules` say what counts as closed and which further fields are wanted."""
+    def items(
+        self, records: Sequence[RecordRef], rules: Sequence[ModuleRule], user: str, scope: Scope
+    ) -> Mapping[RecordRef, ModuleItem]:
+        """These items whole, with their last activities; those that are gone, or not the user's in this scope, are left
+        out. One call per 200 of up to 5 kinds. `rules` say what is closed and which further fields are wanted."""
 
     def active(self, rule: ModuleRule, user: str, scope: Scope, limit: int) -> Sequence[ModuleItem]:
         """The user's open items, those with the latest activity first, at most `limit`; without activities."""

@@ -12,6 +12,9 @@ from sync.model import Seen
 from sync.store.rows import NewSighting
 
 STREAM = "mail"
+LEVEL = "items"  # when all items were listed last, and for which policy
+LEAVES = "leaves"  # when the Assign To leaves were looked into last: epoch seconds
+LEAVES_SECONDS = 3600.0
 ACTIVITY = "activity"  # when somebody dropped something last, or was connected: epoch seconds
 
 
@@ -25,6 +28,9 @@ def pull(work: Work) -> bool:
     with work.commit() as tx:
         cursor = tx.cursor(STREAM)
         swept_at, remembered, waiting = tx.swept_at(), tx.labels(), bool(tx.decided(1))
+        work.user, work.level = tx.user(), tx.cursor(LEVEL) or ""
+        leaves, leaves_at = tx.leaves(), float(tx.cursor(LEAVES) or 0)
+    work.know_leaves(leaves)
     sweep = cursor is None or now - swept_at >= work.ports.policy.sweep_minutes * 60
     if not tree.load(work, remembered) or sweep:
         tree.ensure(work)
@@ -35,9 +41,9 @@ def pull(work: Work) -> bool:
             cursor, sweep = None, True
     if cursor is None:
         cursor = work.ports.mail.changes(None, sorted(work.drops)).cursor
-        _sweep(work, cursor)
+        _sweep(work, cursor, leaves=True)
     elif sweep:
-        _sweep(work, None)
+        _sweep(work, None, leaves=bool(leaves) and now - leaves_at >= LEAVES_SECONDS)
     return waiting
 
 
@@ -51,9 +57,18 @@ def _follow(work: Work, cursor: str) -> None:
         cursor = page.cursor
 
 
-def _sweep(work: Work, cursor: str | None) -> None:
-    seen = work.ports.mail.dropped(sorted(work.drops))
+def _sweep(work: Work, cursor: str | None, *, leaves: bool) -> None:
+    """Hundreds of leaves are looked into less often than the few drop labels, as each costs quota."""
+    seen = work.ports.mail.dropped(sorted(drop for drop in work.drops if leaves or drop not in work.leaves))
     _commit(work, seen, cursor, swept=True)
+    if leaves and work.leaves:
+        with work.commit() as tx:
+            tx.set_cursor(LEAVES, f"{work.clock():.0f}")
+
+
+def record(work: Work, seen: Sequence[Seen]) -> None:
+    """Note what lies there, apart from any cursor."""
+    _commit(work, seen, None)
 
 
 def _commit(work: Work, seen: Sequence[Seen], cursor: str | None, *, swept: bool = False) -> None:

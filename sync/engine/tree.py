@@ -4,26 +4,70 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+import structlog
+
 from sync.core import labels as label_names
-from sync.core.labels import Remembered
-from sync.engine.work import Work
+from sync.core.labels import Enabled, Remembered
+from sync.engine.work import CREATES, Work
+from sync.modules import Module
+
+log = structlog.get_logger()
+
+_GOES = (CREATES, "trigger.")  # what a mail lies in for moments only; markers stay on the mails that wear them
+_GOES_LAST = ("assign.", "module.")  # once their leaves and summaries are gone
+
+
+def describe(work: Work) -> bool:
+    """Learn what the policy's modules are; whether the CRM has them all. One that it has not is left out and logged;
+    what was made for it stays until it is there again or off."""
+    rules = work.ports.policy.modules
+    found = work.ports.crm.modules([rule.name for rule in rules]) if rules else {}
+    enabled = []
+    for rule in rules:
+        module = found[rule.name]
+        if isinstance(module, Module):
+            enabled.append(Enabled(rule, module))
+        else:
+            log.error("module.unusable", mailbox=work.lease.mailbox_id, module=rule.name, error=module.detail)
+    work.enabled = tuple(enabled)
+    return len(enabled) == len(rules)
 
 
 def load(work: Work, remembered: Mapping[str, Remembered]) -> bool:
-    """Use the remembered labels. False when one is missing or the policy's names changed: then `ensure` is due."""
+    """Use the remembered labels. False when one is missing or too many, or a name in the policy changed: then `ensure`
+    is due."""
+    whole = describe(work)
     work.remember(remembered)
-    tree = label_names.tree(work.ports.policy, work.ports.crm_name, remembered, work.store.hash)
-    return all(node.remote_id is not None and not node.rename for node in tree.nodes)
+    if whole and any(key.startswith(_GOES) for key in label_names.obsolete(work.tree, remembered)):
+        return False
+    return all(node.remote_id is not None and not node.rename for node in work.tree.nodes)
 
 
 def ensure(work: Work, reasons: Iterable[str] = ()) -> None:
-    """Make the mailbox have the tree (and the sub-markers of these reasons), and remember the provider's ids."""
+    """Make the mailbox have the tree (and the sub-markers of these reasons), and remember the provider's ids. Labels
+    that the policy wants no more go when they are empty."""
+    whole = describe(work)
     with work.commit() as tx:
         remembered = tx.labels()
-    tree = label_names.tree(work.ports.policy, work.ports.crm_name, remembered, work.store.hash, reasons)
+    tree = work.wanted(remembered, reasons)
     found = work.ports.mail.ensure_tree(tree)
     wanted = {node.key: Remembered(found.ids[node.key], work.store.hash(node.name)) for node in tree.nodes}
+    old = {key: remembered[key] for key in label_names.obsolete(tree, remembered)}
+    gone = _remove(work, old) if whole else ()
+    wanted |= {key: value for key, value in old.items() if key not in gone}
     if wanted != remembered:
         with work.commit() as tx:
             tx.set_labels(wanted)
     work.remember(wanted)
+
+
+def _remove(work: Work, old: Mapping[str, Remembered]) -> tuple[str, ...]:
+    """The keys of those that are gone now."""
+    with work.commit() as tx:
+        shown = {row.kind for row in tx.items() if row.leaf_id or row.note_id} if old else set()
+    keys = [key for key in old if key.startswith(_GOES)]
+    keys += [key for key in old if key.startswith(_GOES_LAST) and key.partition(".")[2] not in shown]
+    if not keys:
+        return ()
+    outcomes = work.ports.mail.remove([old[key].remote_id for key in keys])
+    return tuple(key for key, outcome in zip(keys, outcomes, strict=True) if outcome.ok)

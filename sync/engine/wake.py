@@ -17,7 +17,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from sync.core import pace
-from sync.engine import mail, pull
+from sync.engine import items, mail, pull
 from sync.engine.work import Ports, Work, claimant
 from sync.errors import Busy, Denied, LeaseLost, Rejected, Unsupported
 from sync.store.leases import Lease
@@ -27,6 +27,7 @@ log = structlog.get_logger()
 
 PAUSED_SECONDS = 60.0  # between looks at whether a policy that is off is on again
 TURN_SECONDS = 60.0
+LONGEST_WAIT = 3600.0  # whatever a service asks for: it may be well again, and its clock may be wrong
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,8 @@ def _run(work: Work) -> Report:
     try:
         while clock() < work.turn_ends:
             mail.run(work)
+            if items.run(work):
+                continue  # mails first: people wait for them
             next_look = _next_look(work)
             if store.release(work.lease, clock(), next_due=next_look):
                 return Report("done", next_look)
@@ -79,7 +82,7 @@ def _run(work: Work) -> Report:
         store.give_back(work.lease, clock())
         return Report("busy", clock())
     except Busy as error:
-        not_before = clock() + error.retry_after
+        not_before = clock() + min(max(error.retry_after, 0.0), LONGEST_WAIT)
         log.info("wake.busy", mailbox=work.lease.mailbox_id, error=str(error), retry_after=error.retry_after)
         store.give_back(work.lease, clock(), not_before=not_before)
         return Report("busy", not_before)
@@ -104,8 +107,9 @@ def _next_look(work: Work) -> float:
     with work.commit() as tx:
         earliest = tx.pending(now).earliest
         active_at = tx.cursor(pull.ACTIVITY)
+        item_at = max(tx.next_item(), now, work.items_wait)
     due = pace.next_due(work.ports.policy, now, float(active_at) if active_at else None, push_healthy=False)
-    return min(due, earliest)
+    return min(due, earliest, item_at)
 
 
 class Heartbeat:

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from sync.core import labels as label_names
-from sync.core.labels import Remembered
+from sync.core.labels import Enabled, Remembered
 from sync.core.matching import MailboxIdentity
 from sync.engine.budget import Budget, Lane
-from sync.model import Drop, Trigger
+from sync.model import Drop, LabelTree, Target, Trigger
 from sync.policy import Policy
 from sync.ports import CrmProvider, MailProvider
 from sync.store.leases import Lease
 from sync.store.store import Store
 from sync.store.transaction import Transaction
 
+CREATES = "drop.create."
 Spent = Mapping[str, tuple[int, float]]  # calls and quota units, by vendor
 Moment = tuple[float, float]  # by the wall clock, and by one that nobody sets and that counts while the machine sleeps
 
@@ -57,7 +58,13 @@ class Work:
     clock: Callable[[], float]
     turn_ends: float  # after that no further batch is begun: a mailbox with thousands of drops lets the others work
     labels: Mapping[str, str] = field(default_factory=dict)  # node key -> remote id
-    drops: Mapping[str, Drop] = field(default_factory=dict)  # remote id -> what it means there
+    drops: Mapping[str, Drop] = field(default_factory=dict)  # remote id -> what it means there; leaves too
+    tree: LabelTree = LabelTree(())  # wanted, without leaves
+    enabled: tuple[Enabled, ...] = ()  # the policy's modules as the CRM describes them
+    leaves: Mapping[str, Drop] = field(default_factory=dict)
+    user: str = ""  # CRM user id of the mailbox, once a match found it
+    level: str = ""  # when all items were listed last, and for which policy
+    items_wait: float = 0.0  # until then no item is looked at
 
     @property
     def who(self) -> str:
@@ -78,12 +85,32 @@ class Work:
     def remember(self, remembered: Mapping[str, Remembered]) -> None:
         """Use these labels from now on."""
         self.labels = {key: item.remote_id for key, item in remembered.items()}
-        tree = label_names.tree(self.ports.policy, self.ports.crm_name, remembered, self.store.hash)
-        self.drops = {
+        self.tree = self.wanted(remembered)
+        base = {
             self.labels[node.key]: Drop(node.target, "category" if node.role == "trigger" else self.ports.put)
-            for node in tree.nodes
+            for node in self.tree.nodes
             if node.target and node.key in self.labels
         }
+        wanted = {node.key for node in self.tree.nodes}
+        for key, remote_id in self.labels.items():  # of a module that is off now: what lies in it must not lie for ever
+            if key.startswith(CREATES) and key not in wanted:
+                base[remote_id] = Drop(Target("create", key.removeprefix(CREATES)), self.ports.put)
+        self.drops = {**base, **self.leaves}
+
+    def wanted(self, remembered: Mapping[str, Remembered], reasons: Iterable[str] = ()) -> LabelTree:
+        """The tree that the policy asks for."""
+        policy, name = self.ports.policy, self.ports.crm_name
+        return label_names.tree(policy, name, remembered, self.store.hash, reasons, self.enabled)
+
+    def know_leaves(self, leaves: Mapping[str, tuple[str, str]]) -> None:
+        """Remote id -> (kind, record id) of every Assign To leaf."""
+        base = {remote_id: drop for remote_id, drop in self.drops.items() if remote_id not in self.leaves}
+        self.leaves = {key: Drop(Target("record", kind, id_), self.ports.put) for key, (kind, id_) in leaves.items()}
+        self.drops = {**base, **self.leaves}
+
+    def load_leaves(self) -> None:
+        with self.commit() as tx:
+            self.know_leaves(tx.leaves())
 
     def lane(self, lane: Lane) -> None:
         for budget in self.ports.budgets:

@@ -155,6 +155,37 @@ class Creation:
     filing_id: int
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An item as a list of the CRM shows it."""
+
+    record_id: str
+    version: str
+    active_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredItem:
+    """A module item of a mailbox. `number` is its own for ever; `version` that of the CRM when leaf and note were last
+    made true; the digests are keyed hashes of the wanted name and of what the note says."""
+
+    kind: str
+    record_id: str
+    number: int
+    state: Literal["active", "closed", "gone"] = "active"
+    leaf_id: str | None = None
+    leaf_digest: str | None = None
+    note_id: str | None = None
+    note_digest: str | None = None
+    version: str | None = None
+    due: bool = True
+    attempts: int = 0
+    not_before: float = 0.0
+    active_at: float = 0.0
+    closed_at: float | None = None
+    touches: int = 0  # how often it was told that it changed
+
+
 # --- reading for people ---------------------------------------------------------------------------------------------
 
 

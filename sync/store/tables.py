@@ -188,6 +188,7 @@ item = sa.Table(  # one per mailbox and module item: its Assign To leaf and its 
     _time("not_before"),
     _time("active_at"),  # of the item: the latest active come first
     sa.Column("closed_at", sa.Double),
+    _count("touches"),
     sa.UniqueConstraint("mailbox_id", "kind", "number"),
     sa.Index(None, "mailbox_id", "due"),
     sa.Index(None, "record_id"),

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from sync.core.labels import Remembered
-from sync.store import filings, leases, sightings
+from sync.store import filings, items, leases, sightings
 from sync.store.leases import Lease
-from sync.store.rows import Creation, Filing, NewSighting, Pending, Sighting, SightingOutcome
+from sync.store.rows import Creation, Filing, Listed, NewSighting, Pending, Sighting, SightingOutcome, StoredItem
 from sync.store.tables import mailbox
 from sync.store.vault import Vault
 
@@ -46,7 +47,58 @@ class Transaction:
         """Afterwards `labels()` is exactly this."""
         sightings.set_labels(self._conn, self.mailbox_id, labels)
 
+    # module items
+
+    def items(self) -> list[StoredItem]:
+        """Every item of this mailbox, closed ones too."""
+        return items.of_kinds(self._conn, self.mailbox_id)
+
+    def leaves(self) -> dict[str, tuple[str, str]]:
+        """Remote id of each Assign To leaf -> (kind, record id)."""
+        return items.leaves(self._conn, self.mailbox_id)
+
+    def own_notes(self, remote_ids: Sequence[str]) -> frozenset[str]:
+        """Which of these mails are our own summaries."""
+        return items.notes(self._conn, self.mailbox_id, remote_ids)
+
+    def see_items(self, kind: str, found: Sequence[Listed], *, whole: bool) -> int:
+        """Items that the CRM showed: new ones get the next numbers, changed ones are due; with `whole` also those that
+        are not in the list. How many are new."""
+        return items.see(self._conn, self.mailbox_id, kind, found, whole=whole)
+
+    def due_items(self, now: float, limit: int) -> list[StoredItem]:
+        """The latest active first."""
+        return items.due(self._conn, self.mailbox_id, now, limit)
+
+    def next_item(self) -> float:
+        """When a due item may be looked at; infinity: none is due."""
+        found = items.earliest(self._conn, self.mailbox_id)
+        return math.inf if found is None else found
+
+    def keep_items(self, rows: Sequence[StoredItem]) -> None:
+        """What was made; an item that changed since its row was read stays due."""
+        items.keep(self._conn, self.mailbox_id, rows)
+
+    def try_items(self, keys: Sequence[tuple[str, str]]) -> None:
+        """Count a try of these (kind, record id), before it is made."""
+        items.tried(self._conn, self.mailbox_id, keys)
+
+    def all_items_due(self) -> None:
+        items.again(self._conn, self.mailbox_id)
+
+    def touch_items(self, connection_id: int, record_ids: Sequence[str]) -> set[int]:
+        """A mail was filed to these items: they are due in every mailbox that shows them. Those mailboxes."""
+        return items.touch(self._conn, connection_id, record_ids)
+
     # the mailbox itself
+
+    def user(self) -> str:
+        """CRM user id of the mailbox; "": not known yet."""
+        return self._conn.scalar(sa.select(mailbox.c.crm_user_id).where(mailbox.c.id == self.mailbox_id)) or ""
+
+    def set_user(self, user: str) -> None:
+        where = mailbox.c.id == self.mailbox_id
+        self._conn.execute(mailbox.update().where(where).values(crm_user_id=user or None))
 
     def swept_at(self) -> float:
         """When the level was read last; 0: never."""

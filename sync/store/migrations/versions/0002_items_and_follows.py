@@ -37,6 +37,7 @@ def _item() -> None:
         _time("not_before"),
         _time("active_at"),
         sa.Column("closed_at", sa.Double),
+        _count("touches"),
         sa.PrimaryKeyConstraint("mailbox_id", "kind", "record_id", name=op.f("pk_item")),
         sa.UniqueConstraint("mailbox_id", "kind", "number", name=op.f("uq_item_mailbox_id_kind_number")),
         sa.ForeignKeyConstraint(["mailbox_id"], ["mailbox.id"], name=op.f("fk_item_mailbox_id")),

@@ -1,0 +1,297 @@
+"""Module items in the mailbox: an Assign To leaf and a summary for each active one (product.md 7, 9 F3.7 and F8, 14).
+
+What is wanted is worked out from what the CRM says now and compared with what was made last; so a look that was killed,
+doubled or late does no harm. It goes in slices, after the mails that people wait for, and takes only the part of the
+quota that nobody else needs: a mailbox may have hundreds of items, and its filing must not wait for them.
+
+| the item is | leaf | summary |
+|---|---|---|
+| active | made, or renamed in place | put, or replaced when it says something else |
+| closed, for `assign_to_grace_days` | stays | stays, and says so |
+| closed longer, gone, not the user's any more, its module off | its mails are filed, then it goes | goes |
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import structlog
+
+from sync.core import labels, leaves, pace, summary
+from sync.core.labels import Enabled, Leaf, Remembered
+from sync.engine import pull
+from sync.engine.work import Work
+from sync.errors import Busy, Conflict, RemoteError
+from sync.model import Note, Question, RecordRef, Seen
+from sync.modules import ModuleItem
+from sync.store.rows import Listed, StoredItem
+
+log = structlog.get_logger()
+
+SLICE = 20  # items per look: after each the mails are looked at again
+LEVEL_SECONDS = 6 * 3600.0  # between looks at all items of a user, whatever the feed said
+WAIT_SECONDS = 60.0  # before another try to remove a leaf in which a mail lies
+STRIKES = 8
+FAILED_SECONDS = 6 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One item and what the mailbox shall show of it. `item` is None when nothing is to be shown any more."""
+
+    row: StoredItem
+    enabled: Enabled | None
+    item: ModuleItem | None
+    leaving: bool = False
+
+
+def run(work: Work) -> bool:
+    """One slice; whether more is due now. A budget that is used up, or a mail system or CRM that is busy, puts the
+    items off and nothing else."""
+    if work.clock() < work.items_wait:
+        return False
+    enabled = {one.module.kind: one for one in work.enabled if one.items(work.ports.policy)}
+    if not enabled and not work.level:
+        return False
+    work.lane("bulk")
+    try:
+        if enabled and not work.user:
+            _learn_user(work)
+        _list(work, enabled)
+        return _slice(work, enabled)
+    except Busy as error:
+        log.info("items.busy", mailbox=work.lease.mailbox_id, retry_after=error.retry_after)
+        work.items_wait = work.clock() + max(error.retry_after, 1.0)
+        return False
+    finally:
+        work.lane("background")
+
+
+def _learn_user(work: Work) -> None:
+    found = work.ports.crm.match(Question(addresses=frozenset({work.ports.owner}))).people.get(work.ports.owner, ())
+    work.user = next((one.record.id for one in found if one.record.kind == "user"), "")
+    if work.user:
+        with work.commit() as tx:
+            tx.set_user(work.user)
+
+
+# --- which items there are ------------------------------------------------------------------------------------------
+
+
+def _digest(work: Work) -> str:
+    """Of everything in the policy that decides what items look like."""
+    policy = work.ports.policy
+    options = (policy.modules, policy.assign_to, policy.assign_to_scope, policy.assign_to_cap, policy.summaries)
+    looks = (policy.summary_link, policy.currency, policy.assign_to_grace_days, work.ports.crm_name, work.user)
+    modules = [(one.module.kind, one.module.label, one.module.plural) for one in work.enabled]
+    return hashlib.sha256(repr((options, looks, modules)).encode()).hexdigest()[:16]
+
+
+def _list(work: Work, enabled: Mapping[str, Enabled]) -> None:
+    """At first, when the policy changed, and every six hours: all active items of the user, and all leaves."""
+    now, digest = work.clock(), _digest(work)
+    before, _, at = work.level.partition(" ")
+    if before == digest and now - float(at or 0) < LEVEL_SECONDS:
+        return
+    policy = work.ports.policy
+    cap = policy.assign_to_cap
+    found = {
+        kind: work.ports.crm.active(one.rule, work.user, policy.assign_to_scope, cap)  # type: ignore[arg-type]
+        for kind, one in enabled.items()
+        if work.user and cap
+    }
+    with work.commit() as tx:
+        for kind, items in found.items():
+            listed = [Listed(one.record.id, one.version, one.changed.timestamp()) for one in items]
+            tx.see_items(kind, listed, whole=True)
+            if len(items) >= cap:
+                log.warning("items.capped", mailbox=work.lease.mailbox_id, module=kind, cap=cap)
+        if before != digest:
+            tx.all_items_due()
+        work.level = f"{digest} {now:.0f}"
+        tx.set_cursor(pull.LEVEL, work.level)
+    _heal(work, enabled)
+
+
+def _heal(work: Work, enabled: Mapping[str, Enabled]) -> None:
+    """Leaves that the user deleted are made anew: their items are due again."""
+    with work.commit() as tx:
+        rows = [row for row in tx.items() if row.leaf_id and row.kind in enabled]
+    if not rows:
+        return
+    there = work.ports.mail.present([row.leaf_id for row in rows if row.leaf_id])
+    lost = [replace(row, leaf_id=None, leaf_digest=None, due=True) for row in rows if row.leaf_id not in there]
+    if lost:
+        with work.commit() as tx:
+            tx.keep_items(lost)
+
+
+# --- one slice ------------------------------------------------------------------------------------------------------
+
+
+def _slice(work: Work, enabled: Mapping[str, Enabled]) -> bool:
+    with work.commit() as tx:
+        rows = tx.due_items(work.clock(), SLICE)
+    if not rows:
+        return False
+    asked = [RecordRef(row.kind, row.record_id) for row in rows if row.kind in enabled]
+    scope = work.ports.policy.assign_to_scope
+    rules = [one.rule for one in enabled.values()]
+    found = work.ports.crm.items(asked, rules, work.user, scope) if asked else {}  # type: ignore[arg-type]
+    wanted = [_wanted(work, row, enabled.get(row.kind), found.get(RecordRef(row.kind, row.record_id))) for row in rows]
+    _notes(work, _leaves(work, [one for one in wanted if not one.leaving]))
+    _leave(work, [one for one in wanted if one.leaving])
+    with work.commit() as tx:
+        more = bool(tx.due_items(work.clock(), 1))
+    work.load_leaves()
+    return more
+
+
+def _wanted(work: Work, row: StoredItem, enabled: Enabled | None, item: ModuleItem | None) -> Wanted:
+    now, policy = work.clock(), work.ports.policy
+    if enabled is None or item is None:
+        return Wanted(row, enabled, None, leaving=True)
+    if not item.closed:
+        return Wanted(replace(row, state="active", closed_at=None), enabled, item)
+    closed_at = row.closed_at or now
+    over = now - closed_at >= policy.assign_to_grace_days * 86400
+    never = row.leaf_id is None and row.note_id is None
+    return Wanted(replace(row, closed_at=closed_at), enabled, item, leaving=over or never)
+
+
+def _leaves(work: Work, wanted: Sequence[Wanted]) -> list[Wanted]:
+    """Make and rename; they come back with what was made."""
+    policy = work.ports.policy
+    mine = [one for one in wanted if one.enabled is not None and one.enabled.assign_to(policy)]
+    named: dict[str, Leaf] = {}
+    for one in mine:
+        assert one.item is not None, "an item that stays is there"
+        assert one.enabled is not None, "an item that stays is there"
+        name = leaves.leaf_name(one.item, one.row.number, one.enabled.rule, policy.currency)
+        known = Remembered(one.row.leaf_id, one.row.leaf_digest or "") if one.row.leaf_id else None
+        named[one.row.record_id] = Leaf(one.row.kind, one.row.record_id, name, known)
+    tree = labels.with_leaves(work.tree, named.values(), work.store.hash)
+    digests = {node.key: work.store.hash(node.name) for node in tree.nodes}
+    stale = [leaf for leaf in named.values() if leaf.remembered is None or leaf.remembered.digest != digests[leaf.key]]
+    if not stale:
+        return list(wanted)
+    made = work.ports.mail.ensure_tree(labels.with_leaves(work.tree, stale, work.store.hash))
+    ids = {leaf.record: (made.ids[leaf.key], digests[leaf.key]) for leaf in stale}
+    out: list[Wanted] = []
+    for one in wanted:
+        leaf_id, digest = ids.get(one.row.record_id, (one.row.leaf_id, one.row.leaf_digest))
+        out.append(replace(one, row=replace(one.row, leaf_id=leaf_id, leaf_digest=digest)))
+    with work.commit() as tx:
+        tx.keep_items([one.row for one in out if one.row.record_id in ids])
+    return out
+
+
+def _notes(work: Work, wanted: Sequence[Wanted]) -> None:
+    """Put the summaries that say something new; then the item is true, until it changes again."""
+    policy, crm_name = work.ports.policy, work.ports.crm_name
+    notes: dict[str, Note] = {}
+    for one in wanted:
+        assert one.item is not None, "an item that stays is there"
+        assert one.enabled is not None, "an item that stays is there"
+        if not one.enabled.summaries(policy):
+            continue
+        text = summary.compose(one.item, one.enabled, policy, crm_name)
+        revision = work.store.hash("\x1f".join((text.subject, text.text, text.html)))
+        if revision == one.row.note_digest and one.row.note_id:
+            continue
+        place = work.labels[f"module.{one.row.kind}"]
+        key = f"{one.row.kind}:{one.row.record_id}"
+        notes[one.row.record_id] = Note(
+            key,
+            revision,
+            place,
+            crm_name,
+            text.subject,
+            text.text,
+            text.html,
+            one.item.changed,
+            previous=one.row.note_id or "",
+            unsure=one.row.attempts > 0,
+        )
+    if notes:  # counted before the try, so that who comes after a crash looks for what the dead one put
+        with work.commit() as tx:
+            tx.try_items([(one.row.kind, one.row.record_id) for one in wanted if one.row.record_id in notes])
+    outcomes = dict(zip(notes, work.ports.mail.put(list(notes.values())), strict=True)) if notes else {}
+    out: list[StoredItem] = []
+    for one in wanted:
+        assert one.item is not None, "an item that stays is there"
+        outcome = outcomes.get(one.row.record_id)
+        true = replace(
+            one.row,
+            version=one.item.version,
+            active_at=one.item.changed.timestamp(),
+            due=False,
+            attempts=0,
+            not_before=0.0,
+        )
+        if one.row.closed_at is not None:  # it leaves when its days of grace are over
+            grace = policy.assign_to_grace_days * 86400
+            true = replace(true, due=True, not_before=one.row.closed_at + grace)
+        if outcome is None:
+            out.append(true)
+        elif outcome.error is None:
+            note = notes[one.row.record_id]
+            out.append(replace(true, note_id=outcome.id, note_digest=note.revision))
+        else:
+            out.append(_failed(work, one.row, outcome.error))
+    with work.commit() as tx:
+        tx.keep_items(out)
+
+
+def _failed(work: Work, row: StoredItem, error: RemoteError) -> StoredItem:
+    """One item's trouble keeps none of the others."""
+    attempts = row.attempts + 1
+    wait = error.retry_after if isinstance(error, Busy) else pace.back_off(attempts, row.record_id)
+    if attempts >= STRIKES:
+        wait = FAILED_SECONDS
+    log.warning(
+        "item.failed", mailbox=work.lease.mailbox_id, kind=row.kind, record=row.record_id, error=type(error).__name__
+    )
+    return replace(row, due=True, attempts=attempts, not_before=work.clock() + wait)
+
+
+# --- what leaves ----------------------------------------------------------------------------------------------------
+
+
+def _leave(work: Work, wanted: Sequence[Wanted]) -> None:
+    """A mail that lies in a leaf is filed first (product.md 9 F3.7): the leaf is looked into right before it goes."""
+    rows = [one.row for one in wanted]
+    if not rows:
+        return
+    full = _file_first(work, [row.leaf_id for row in rows if row.leaf_id])
+    empty = [row for row in rows if row.leaf_id and row.leaf_id not in full]
+    removed = work.ports.mail.remove([row.leaf_id or "" for row in empty]) if empty else ()
+    answers = {row.record_id: outcome.error for row, outcome in zip(empty, removed, strict=True)}
+    noted = [row for row in rows if row.note_id]
+    taken = work.ports.mail.take([row.note_id or "" for row in noted]) if noted else ()
+    takes = {row.record_id: outcome.error for row, outcome in zip(noted, taken, strict=True)}
+    out = []
+    for row in rows:
+        error = takes.get(row.record_id) or answers.get(row.record_id)
+        if row.note_id and takes.get(row.record_id) is None:
+            row = replace(row, note_id=None, note_digest=None)
+        if row.leaf_id in full or isinstance(error, Conflict):
+            out.append(replace(row, due=True, not_before=work.clock() + WAIT_SECONDS))
+        elif error is not None:
+            out.append(_failed(work, row, error))
+        else:
+            out.append(
+                replace(row, state="closed", leaf_id=None, leaf_digest=None, due=False, attempts=0, not_before=0.0)
+            )
+    with work.commit() as tx:
+        tx.keep_items(out)
+
+
+def _file_first(work: Work, leaf_ids: Sequence[str]) -> frozenset[str]:
+    """The leaves in which mails lie; these are seen, so the next round files them."""
+    lying: Sequence[Seen] = work.ports.mail.dropped(list(leaf_ids)) if leaf_ids else ()
+    if lying:
+        pull.record(work, lying)
+    return frozenset(label for one in lying for label in one.labels)
