@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from sandbox.seed import scale
 from tests.sandbox.salesforce_client import ADMIN, ANNA, BEN, Org
 
 FEED = ("SELECT Id, SystemModstamp, LastModifiedDate, LastModifiedById FROM {} WHERE SystemModstamp >= {} "
@@ -242,3 +243,14 @@ def test_many_items_in_seconds(org: Org) -> None:
     assert more["count"] == len(more["ids"]) == 3
     with pytest.raises(ValueError):
         org.act("generate", object="Project__c", count=1, fields={"Nope": 1})
+
+
+def test_the_big_organisation(org: Org) -> None:
+    org.frame.reset(seed=False)
+    org.vendor.seed(scale.organisation(3, opportunities=40, cases=5, projects=2), None)
+    org.user = "u002@northpeak.example"
+    counts = {name: len(org.rows(f"SELECT Id FROM {name} USING SCOPE mine"))
+              for name in ("Opportunity", "Case", "Project__c")}  # fmt: skip
+    assert counts == {"Opportunity": 40, "Case": 5, "Project__c": 2}
+    row = org.rows("SELECT Account.Name, Contact.Email FROM Case ORDER BY CaseNumber LIMIT 1")[0]
+    assert (row["Account"]["Name"], row["Contact"]["Email"]) == ("Account 01", "c01@a01.example")
