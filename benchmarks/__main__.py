@@ -10,11 +10,18 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks import metrics, processes
+from benchmarks.footprint import footprint
 from benchmarks.inprocess import Bench
 from tests.sandboxed import Sandbox
 
 RESULTS = Path(__file__).parent / "results.json"
-HERE = {"gmail": Bench.gmail, "graph": Bench.graph, "latency": Bench.latency, "idle": Bench.idle}
+HERE = {
+    "gmail": Bench.gmail,
+    "graph": Bench.graph,
+    "latency": Bench.latency,
+    "idle": Bench.idle,
+    "footprint": footprint,
+}
 AS_PROCESSES = {
     "throughput": processes.throughput,
     "quota": processes.quota_bound,

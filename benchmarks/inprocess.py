@@ -189,12 +189,15 @@ class Bench:
         }
 
     def graph(self) -> Values:
-        """One mail after the other."""
+        """One mail after the other, and a burst."""
         self.warm_up(OUTLOOK)
         ours, naive = self._pair("graph", of_strangers, user=OUTLOOK)
+        burst, naive_burst = self._pair("graphburst", of_strangers, BURST, at_once=True, user=OUTLOOK)
         return {
             "graph_requests_per_mail": _value(ours.calls, naive.calls, "microsoft"),
             "graph_http_per_mail": _value(ours.http, naive.http, "microsoft"),
+            "graph_requests_per_mail_burst50": _value(burst.calls, naive_burst.calls, "microsoft"),
+            "graph_http_per_mail_burst50": _value(burst.http, naive_burst.http, "microsoft"),
         }
 
     def latency(self) -> Values:
@@ -213,7 +216,21 @@ class Bench:
 
     def idle(self) -> Values:
         """A day in which nothing happens: every wake at its virtual time. Sign-ins are not counted."""
-        mailbox, app = self.office.mailbox_id(GMAIL), self.office.app
+        ours, graph = self._day(GMAIL)["google"]["calls"], self._day(OUTLOOK)["microsoft"]["calls"]
+        peer = NaiveGmail(self.sandbox, NAIVE[GMAIL])
+        label = peer.labels()[DROP]
+        self.sandbox.meter(reset=True)
+        for _ in range(round(HOUR / NAIVE_POLL)):
+            peer.dropped(label)
+        naive = self.sandbox.meter(reset=True)["google"]["calls"] * DAY / HOUR
+        return {
+            "idle_calls_per_mailbox_day": Value(ours, naive),
+            "graph_idle_requests_per_mailbox_day": Value(graph),
+        }
+
+    def _day(self, user: str) -> Json:
+        """The meter of a virtual day of looks."""
+        mailbox, app = self.office.mailbox_id(user), self.office.app
         self.sandbox.meter(reset=True)
         begin = now = time.time()
         while now < begin + DAY:
@@ -222,14 +239,7 @@ class Bench:
             assert report.ended == "done", report
             assert report.next_look > now
             now = report.next_look
-        ours = self.sandbox.meter(reset=True)["google"]["calls"]
-        peer = NaiveGmail(self.sandbox, NAIVE[GMAIL])
-        label = peer.labels()[DROP]
-        self.sandbox.meter(reset=True)
-        for _ in range(round(HOUR / NAIVE_POLL)):
-            peer.dropped(label)
-        naive = self.sandbox.meter(reset=True)["google"]["calls"] * DAY / HOUR
-        return {"idle_calls_per_mailbox_day": Value(ours, naive)}
+        return self.sandbox.meter(reset=True)
 
     def _pair(
         self,

@@ -52,14 +52,22 @@ METRICS: Mapping[str, Metric] = {
         Metric("gmail_units_per_mail_burst50", "units", 21.1),
         Metric("graph_requests_per_mail", "requests", 3),
         Metric("graph_http_per_mail", "HTTP calls", 2),
+        Metric("graph_requests_per_mail_burst50", "requests", None),
+        Metric("graph_http_per_mail_burst50", "HTTP calls", None),
         Metric("latency_cold_ms_80", "ms", 410),
         Metric("latency_warm_ms_80", "ms", 330),
         Metric("mails_per_second_4_workers", "mails/s", None, more=True),
         Metric("mails_per_minute_quota_bound", "mails/min", 180, more=True),
         Metric("throttled_429s", "refusals", 0),
         Metric("idle_calls_per_mailbox_day", "calls", 25),
+        Metric("graph_idle_requests_per_mailbox_day", "requests", None),
         Metric("recovery_seconds", "s", 30),
         Metric("worker_rss_mib", "MiB", None),
+        Metric("worker_kib_per_mailbox", "KiB", None),
+        Metric("redis_kib_per_mailbox", "KiB", None),
+        Metric("database_kib_per_mail", "KiB", None),
+        Metric("cpu_ms_per_mail", "ms", None),
+        Metric("cpu_ms_per_look", "ms", None),
     )
 }
 

@@ -24,6 +24,7 @@ KILLED = USERS[:2]
 BUSY, WAITING, STEADY = USERS[2], 300, 200  # whose mailbox, how many mails wait there, how many of them are timed
 SLOW = 4.0  # seconds for which the filing is held under way, so that its worker can be killed in the middle
 MIB = 2**20
+PATIENCE = 300.0  # seconds for what ends well on a quiet machine in a fraction of it
 
 
 @contextmanager
@@ -38,8 +39,8 @@ def up(sandbox: Sandbox) -> Iterator[Installation]:
             office.apply()
             office.start("up", "up", "-n", str(WORKERS))
             for user in USERS:
-                until(office.desk(user).has_tree, 60, f"a drop label for {user}")
-            until(lambda: at_rest(office), 30, "all mailboxes at rest")
+                until(office.desk(user).has_tree, PATIENCE, f"a drop label for {user}")
+            until(lambda: at_rest(office), PATIENCE, "all mailboxes at rest")
             yield office
         finally:
             office.close()
@@ -64,7 +65,7 @@ def throughput(office: Installation) -> Values:
     begun = time.perf_counter()
     for user in USERS:
         office.knock(user)
-    until(lambda: at_rest(office), 100, "all filed")
+    until(lambda: at_rest(office), PATIENCE, "all filed")
     took = time.perf_counter() - begun
     for user, mails in dropped.items():
         check_filed(office.desk(user), mails)
@@ -93,9 +94,9 @@ def quota_bound(office: Installation) -> Values:
     mails = [deliver_and_drop(office.desk(BUSY), one) for one in of_strangers("queue", BUSY, WAITING)]
     sandbox.meter(reset=True)
     office.knock(BUSY)
-    until(lambda: 0 < left(office, BUSY) <= STEADY, 100, "what was saved up is spent")
+    until(lambda: 0 < left(office, BUSY) <= STEADY, PATIENCE, "what was saved up is spent")
     begun, many = time.perf_counter(), left(office, BUSY)
-    until(lambda: at_rest(office), 150, "all filed")
+    until(lambda: at_rest(office), PATIENCE, "all filed")
     took = time.perf_counter() - begun
     refused = sum(row["statuses"].get("429", 0) for row in sandbox.meter().values())
     check_filed(office.desk(BUSY), mails)
