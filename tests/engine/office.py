@@ -188,6 +188,7 @@ class Office:
         worker = 0
         while self.now < end:
             worker += 1
+            self.store.heal_times(self.time, LEASE, GUARD)
             for mailbox_id in self.store.due(self.now, 100):
                 engine.wake(
                     self.store,
