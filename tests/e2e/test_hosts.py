@@ -32,7 +32,7 @@ if NO_HOSTS and os.environ.get("CI"):
     raise RuntimeError(NO_HOSTS)
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.timeout(400),
+    pytest.mark.timeout(540),
     pytest.mark.skipif(bool(NO_HOSTS), reason=NO_HOSTS or "there are hosts"),
 ]
 
@@ -139,7 +139,7 @@ def estate(tmp_path_factory: pytest.TempPathFactory, database: tuple[str, str, s
                 words = ("worker", "-n", "1") if kind == "worker" else ("ticker",)
                 office.start(f"{kind}-{name}", *words, within=host.enter, environ={**estate.inside, **clock})
         for address in USERS:
-            until(office.desk(address).has_tree, 150, f"a drop label for {address}")
+            until(office.desk(address).has_tree, 240, f"a drop label for {address}")
         for name in CUTS:
             log = folder / f"worker-{name}.log"
             until(lambda log=log: "worker.started" in log.read_text(), 60, f"a worker on {name}")  # type: ignore[misc]
