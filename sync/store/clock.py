@@ -1,4 +1,4 @@
-"""A clock that was set back: what the future holds is brought to now (docs/adr/0007-clocks-that-jump.md).
+"""A clock that was set back: what the future holds is brought to now (docs/adr/0004-guard-time.md).
 
 Every time in the store was written by a host's clock. One that ran ahead, and was set right, leaves mailboxes that want
 to be looked at in some hours, and leases and claims that seem to live that long. The ticker notes its time in the
