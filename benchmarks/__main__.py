@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -38,28 +40,30 @@ def main(words: list[str] | None = None) -> None:
     given = parser.parse_args(words)
     if unknown := sorted(set(given.parts) - set(names)):
         parser.error(f"no such part: {', '.join(unknown)}; there are {', '.join(names)}")
-    values = measure(tuple(given.parts) or names, Console(stderr=True))
-    metrics.write(given.results, values)
+    values: dict[str, metrics.Value] = {}
+    for found in measure(tuple(given.parts) or names, Console(stderr=True)):
+        values |= found
+        metrics.write(given.results, values)  # now: should a later part fail, what was measured is there
     Console().print(metrics.table(metrics.rows(values)))
 
 
-def measure(parts: tuple[str, ...], log: Console) -> metrics.Values:
-    """Run these parts, each on a sandbox as new."""
-    values: dict[str, metrics.Value] = {}
+def measure(parts: tuple[str, ...], log: Console) -> Iterator[metrics.Values]:
+    """Run these parts, each of the first kind on a sandbox as new; their values one by one."""
+
+    def timed(name: str, run: Callable[[], metrics.Values]) -> metrics.Values:
+        begun = time.perf_counter()
+        values = run()
+        log.print(f"{name}: {time.perf_counter() - begun:.0f} s", style="dim")
+        return values
+
     with tempfile.TemporaryFile("w+") as words, Sandbox.start(log=words) as sandbox:
-        for name, run in HERE.items():
-            if name in parts:
-                begun = time.perf_counter()
-                with Bench.open(sandbox) as bench:
-                    values |= run(bench)
-                log.print(f"{name}: {time.perf_counter() - begun:.0f} s", style="dim")
+        for name in (name for name in HERE if name in parts):
+            with Bench.open(sandbox) as bench:
+                yield timed(name, partial(HERE[name], bench))
         if chosen := [name for name in AS_PROCESSES if name in parts]:
             with processes.up(sandbox) as office:
                 for name in chosen:
-                    begun = time.perf_counter()
-                    values |= AS_PROCESSES[name](office)
-                    log.print(f"{name}: {time.perf_counter() - begun:.0f} s", style="dim")
-    return values
+                    yield timed(name, partial(AS_PROCESSES[name], office))
 
 
 if __name__ == "__main__":
