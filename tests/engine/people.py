@@ -36,7 +36,7 @@ def drop(town: Town, copy: Copy, *, move: bool = True) -> None:
 
 def _owed(town: Town, copy: Copy) -> None:
     """From now on: what it wears of labels that we do not use any more cannot be how it ends."""
-    current = {known.remote_id for known in town.office.store.labels(copy.desk.id).values()}
+    current = {known.remote_id for known in town.labels(copy.desk).values()}
     copy.owes, copy.stale = True, copy.labels - current
     town.drops += 1
 
@@ -223,6 +223,7 @@ def _deactivate(town: Town, pick: int) -> None:
     users = [fields for record, fields in records.items() if record.kind == "user"]
     fields = users[pick % len(users)]
     fields["inactive"] = "" if fields.get("inactive") else "yes"
+    town.related = False
 
 
 def _record(town: Town, kind: str, pick: int) -> RecordRef | None:

@@ -44,6 +44,7 @@ MAILS = ("known", "unknown", "lead", "internal", "sent", "answer", "shared", "co
 DEED = st.sampled_from(sorted(people.DEEDS))
 CRM_DEED = st.sampled_from(sorted(people.CRM_DEEDS))
 WAIT = st.sampled_from([None, 2.0, 40.0])
+HASHED = 8  # every so many texts are also looked for as keyless hashes; in all other forms the canary shows them
 
 
 @cache
@@ -118,9 +119,10 @@ class Users(RuleBasedStateMachine):
         try:
             self.calm()
             self.what_holds_always()
-            assert_no_content(self.url, self.town.texts)
+            assert_no_content(self.url, [CANARY, *sorted(self.town.texts)[::HASHED]])
             self.seen["filed"] += len(self.town.office.crm.activities())
             self.seen["drops"] += self.town.drops
+            self.seen["budget waits"] += repr(self.entries).count("the budget for calls is used up")
         finally:
             self.listening.__exit__(None, None, None)
             self.store.close()
@@ -275,7 +277,7 @@ class Users(RuleBasedStateMachine):
     def connect_again(self, who: int) -> None:
         self.store.activate(self.town.desks[who].id)
 
-    @precondition(lambda self: self.restless >= 10)
+    @precondition(lambda self: self.restless >= 20)
     @rule()
     def rest(self) -> None:
         """Rest is only worth a look, and its cost, when something happened before."""
@@ -295,7 +297,6 @@ class Users(RuleBasedStateMachine):
         self.town.calm()
         for check in verdict.AT_REST:
             check(self.town)
-        assert_no_content(self.url, [CANARY])
         told = repr(self.entries) + "".join(self.said)
         assert not [text for text in self.town.texts if text in told], "content in the log"
 

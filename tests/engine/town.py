@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import contextlib
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from sync.core.labels import Remembered
 from sync.core.mime import parse
 from sync.engine import wake as engine
 from sync.policy import Policy
@@ -80,12 +81,14 @@ class Town:
     copies: list[Copy] = field(default_factory=list)
     texts: set[str] = field(default_factory=set)  # what the store may never hold
     forgotten: set[str] = field(default_factory=set)  # Message-IDs whose record somebody deleted in the CRM
+    known: dict[int, Mapping[str, Remembered]] = field(default_factory=dict)  # by desk
     meanings: dict[int, dict[str, str]] = field(default_factory=lambda: defaultdict(dict))  # desk -> label ever used
     number: int = 0
     workers: int = 0
     drops: int = 0
     clock_was_set: bool = False  # budgets cannot be right any more
     edited: bool = False  # somebody changed records in the CRM by hand
+    related: bool = True  # who drops a mail is related to its record: no task was asked for, no user was inactive
 
     def open(self) -> None:
         crm = self.office.crm
@@ -161,7 +164,7 @@ class Town:
 
     def role(self, desk: Desk, key: str) -> str | None:
         """The label that the engine uses for this, while it is there."""
-        known = self.office.store.labels(desk.id).get(key)
+        known = self.labels(desk).get(key)
         return known.remote_id if known and known.remote_id in desk.box.labels() else None
 
     def copied(self, copy: Copy) -> bool:
@@ -176,14 +179,19 @@ class Town:
     def picked(self, pick: int) -> Copy | None:
         return self.copies[-1 - pick % len(self.copies)] if self.copies else None
 
+    def labels(self, desk: Desk) -> Mapping[str, Remembered]:
+        """What the engine remembers of the tree, as of its last wake there."""
+        return self.known[desk.id]
+
     def _learn(self, desk: Desk) -> None:
-        known = self.office.store.labels(desk.id)
-        self.meanings[desk.id] |= {label.remote_id: key for key, label in known.items()}
+        self.known[desk.id] = self.office.store.labels(desk.id)
+        self.meanings[desk.id] |= {label.remote_id: key for key, label in self.known[desk.id].items()}
 
     # --- time, vendors, machines ------------------------------------------------------------------------------------
 
     def policy(self, which: int) -> None:
         self.office.policy = Policy(**OPTIONS[which])
+        self.related = self.related and self.office.policy.crm_email_record != "task"
 
     def wake(self, who: int, *, knock: bool = True) -> None:
         """Another worker each time."""
@@ -206,6 +214,7 @@ class Town:
 
     def tick(self) -> None:
         """As the ticker does it."""
+        self.office.store.heal_times(self.office.time, LEASE, GUARD)
         ids = [desk.id for desk in self.desks]
         for mailbox_id in self.office.store.due(self.office.time, 100):
             self.wake(ids.index(mailbox_id), knock=False)

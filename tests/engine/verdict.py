@@ -65,7 +65,7 @@ def everything_has_ended(town: Town) -> None:
 
 
 def _has_ended(town: Town, copy: Copy) -> None:
-    known = {label.remote_id: key for key, label in town.office.store.labels(copy.desk.id).items()}
+    known = {label.remote_id: key for key, label in town.labels(copy.desk).items()}
     meanings = town.meanings[copy.desk.id]
     now = {known[label] for label in copy.labels if label in known}
     there = now | {meanings[label] for label in copy.labels - copy.stale if label in meanings}
@@ -81,6 +81,20 @@ def _has_ended(town: Town, copy: Copy) -> None:
     if "marker.done" in marks and copy.message_id not in town.forgotten:
         found = [one for one in town.office.crm.activities() if one.message_id == copy.message_id]
         assert found, f"done, but not in the CRM: {copy}"
+
+
+def whoever_dropped_it_is_related(town: Town) -> None:
+    """In whatever mail system: one record for all of them. A task has one owner."""
+    if not town.related:
+        return
+    crm = town.office.crm
+    users = {fields["email"]: record for record, fields in crm.org.records.items() if record.kind == "user"}
+    found = {one.message_id: one for one in crm.activities() if one.record.kind == "email"}
+    for copy in town.copies:
+        known = town.labels(copy.desk)
+        done = copy.owes and "marker.done" in known and known["marker.done"].remote_id in copy.labels
+        if done and copy.message_id in found:
+            assert users[copy.desk.address] in found[copy.message_id].people, f"a user is not related: {copy}"
 
 
 def every_mailbox_is_up_to_date(town: Town) -> None:
@@ -103,4 +117,9 @@ ALWAYS: tuple[Check, ...] = (
     what_belongs_to_the_user_is_unchanged,
     within_the_quota,
 )
-AT_REST: tuple[Check, ...] = (everything_has_ended, every_mailbox_is_up_to_date, one_label_per_name)
+AT_REST: tuple[Check, ...] = (
+    everything_has_ended,
+    whoever_dropped_it_is_related,
+    every_mailbox_is_up_to_date,
+    one_label_per_name,
+)
