@@ -92,7 +92,7 @@ class Api:
 
     def read(self, method: str, answer: Any) -> dict[str, Any]:
         """An answer that is Google's. Raises `Busy` for one that is not: the client library lets any text through."""
-        if isinstance(answer, dict):
+        if isinstance(answer, dict) and "error" not in answer:  # a gateway may say 200 to a failure
             return answer
         if not answer and method in ANSWERLESS:
             return {}

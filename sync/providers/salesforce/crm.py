@@ -149,7 +149,7 @@ class Salesforce:
         ]
         body = {"allOrNone": False, "compositeRequest": requests}
         answer = self._client.call("composite", "composite", body)
-        parts = {part["referenceId"]: part for part in (answer or {}).get("compositeResponse", ())}
+        parts = {part["referenceId"]: part for part in answer.get("compositeResponse", ())}
         if len(parts) != len(queries):
             raise Busy("an incomplete answer", vendor=VENDOR, operation="composite")
         return [_body(parts[f"q{number}"], query, strict) for number, query in enumerate(queries)]

@@ -136,7 +136,7 @@ def fetch(client: Client) -> Description:
         for name, path in {**paths, "TaskStatus": soql.url(client.root, STATUSES)}.items()
     ]
     answer = client.call("describe", "composite", {"allOrNone": False, "compositeRequest": requests})
-    parts = {part["referenceId"]: part for part in (answer or {}).get("compositeResponse", ())}
+    parts = {part["referenceId"]: part for part in answer.get("compositeResponse", ())}
     if len(parts) != len(requests):
         raise Busy("an incomplete answer", vendor=VENDOR, operation="describe")
     objects = {}

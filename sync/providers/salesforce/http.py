@@ -154,6 +154,8 @@ class Client:
             token = self._login.renew(token)
         if answer.status_code >= 300:
             raise self._failure(answer, parsed, operation, write)
+        if not isinstance(parsed, dict):
+            raise Busy("not Salesforce's answer", unknown=write, vendor=VENDOR, operation=operation)
         return parsed
 
     def _send(

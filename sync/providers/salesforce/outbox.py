@@ -119,7 +119,7 @@ class Outbox:
             ]
         }
         answer = self._write("graph", "composite/graph", body)
-        found = {item["graphId"]: item for item in (answer or {}).get("graphs", ())}
+        found = {item["graphId"]: item for item in answer.get("graphs", ())}
         progress = False
         for number, graph in enumerate(pack):
             item = found.get(f"g{number}")
