@@ -59,15 +59,16 @@ def refusals(command: Callable[P, R]) -> Callable[P, R]:
 def _refusal(error: Exception) -> str | None:
     """What to say of an error that is no fault of the program."""
     from redis.exceptions import RedisError
-    from sqlalchemy.exc import OperationalError
+    from sqlalchemy.exc import DBAPIError
 
     from sync.store.database import StoreError
+    from sync.store.trouble import trouble
     from sync.store.vault import SecretKeyError
 
     if isinstance(error, (StoreError, SecretKeyError)):
         return f"the database: {error}"
-    if isinstance(error, OperationalError):
-        return f"the database does not answer: {type(error.orig).__name__}"
+    if isinstance(error, DBAPIError):
+        return f"the database: {trouble(error)}"
     return f"Redis does not answer: {type(error).__name__}" if isinstance(error, RedisError) else None
 
 

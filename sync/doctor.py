@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from redis.exceptions import RedisError
+from sqlalchemy.exc import DBAPIError
 
 from sync.errors import Denied, RemoteError
 from sync.settings import PREFIX, SETTINGS, ConfigError, Settings
 from sync.store.database import StoreError
 from sync.store.rows import Mailbox
 from sync.store.store import Store
+from sync.store.trouble import trouble
 from sync.store.vault import SecretKeyError
 from sync.wiring import App
 
@@ -61,11 +63,15 @@ def _database(config: Settings) -> Finding:
         store = Store.open(config.database_url, config.secret_keys, config.database_timeout_seconds)
         try:
             store.migrate()
+            store.try_to_write()
             count = len(store.mailboxes())
         finally:
             store.close()
     except (StoreError, SecretKeyError) as error:
         return Finding("database", False, str(error), "check MAILSPAN_DATABASE_URL and MAILSPAN_SECRET_KEY")
+    except DBAPIError as error:
+        found = trouble(error)
+        return Finding("database", False, found.what, found.advice)
     return Finding("database", True, f"{count} mailboxes are declared", "" if count else "run `mailspan apply FILE`")
 
 

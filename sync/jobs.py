@@ -17,6 +17,7 @@ from sqlalchemy.exc import OperationalError
 
 from sync import wiring
 from sync.engine import wake as engine
+from sync.store.trouble import trouble
 
 log = structlog.get_logger()
 
@@ -73,7 +74,7 @@ def wake(mailbox_id: int) -> None:
             guard_seconds=app.settings.http_timeout_seconds,
         )
     except OperationalError as error:  # perhaps only this host cannot reach the database: let another one have it
-        log.warning("wake.no_database", mailbox=mailbox_id, error=type(error.orig).__name__)
+        log.warning("wake.no_database", mailbox=mailbox_id, error=str(trouble(error)))
         with _hinting(mailbox_id):
             hint(app.redis, mailbox_id)
         time.sleep(REST_SECONDS)

@@ -65,6 +65,11 @@ class Store:
             else:
                 self._vault.decrypt(found)
 
+    def try_to_write(self) -> None:
+        """Write what is there already. Raises what a real change would raise (`trouble` words it)."""
+        with self._database.writing() as conn:
+            conn.execute(installation.update().values(created_at=installation.c.created_at))
+
     def ready(self) -> bool:
         """Whether `migrate` of this version was done, here or by another process."""
         with self._database.reading() as conn:

