@@ -1,6 +1,7 @@
 """Thousands of steps of `Users` with new random numbers: `python -m tests.engine.soak --steps 10000 --seed 7`.
 
-Prints the seed and the result; the same seed tells the same stories. A story that fails is shortened and printed.
+Prints the seed and the result; the same seed tells the same stories. A story that fails is printed, with `--shrink` after
+it was shortened.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class Told(Users):
 @click.command()
 @click.option("--steps", default=10_000, help="At least so many steps.")
 @click.option("--seed", "number", type=int, help="Of an earlier run; else a new one.")
-@click.option("--shrink/--no-shrink", default=True, help="Shorten a story that fails.")
+@click.option("--shrink", is_flag=True, help="Shorten a story that fails, which may take long.")
 def main(steps: int, number: int | None, shrink: bool) -> None:
     """Tell random stories of users, faults and crashes to the engine until one fails or there were enough steps."""
     number = secrets.randbelow(1_000_000) if number is None else number

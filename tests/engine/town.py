@@ -28,7 +28,7 @@ STAFF = (("anna", "Lindqvist", False), ("ben", "Carter", True), ("cara", "Novako
 SENDERS = {
     "known": "Kimberly Leemann <kim@widgets.example>",
     "lead": "Olamide Oduya <ola@prospect.example>",
-    "internal": "Benjamin Carter <ben@northpeak.example>",
+    "internal": "Frida Holm <frida@northpeak.example>",
 }
 CANARY = "quartz"  # in every text that is invented as a story goes
 LONGEST = 3700.0  # seconds after which every wait of the engine is over: a held mail 1,800, a sweep 600
@@ -94,6 +94,7 @@ class Town:
         crm = self.office.crm
         for name, last_name, _ in STAFF[2:]:
             crm.user(last_name, f"{name}@northpeak.example")
+        crm.user("Holm", "frida@northpeak.example")
         widgets = crm.account("Widgets Limited", website="widgets.example")
         crm.contact("Leemann", "kim@widgets.example", account=widgets)
         crm.lead("Oduya", "ola@prospect.example")
