@@ -12,7 +12,7 @@ from tests.e2e.flows import GMAIL_FLOWS, Flow
 from tests.e2e.matrix import survey
 from tests.sandboxed import Sandbox
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
