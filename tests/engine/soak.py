@@ -1,7 +1,7 @@
 """Thousands of steps of `Users` with new random numbers: `python -m tests.engine.soak --steps 10000 --seed 7`.
 
-Prints the seed and the result; the same seed tells the same stories. A story that fails is printed, with `--shrink` after
-it was shortened.
+Prints the seed and the result; the same seed tells the same stories. A story that fails is printed; with
+`--shrink` it is shortened before.
 """
 
 from __future__ import annotations
