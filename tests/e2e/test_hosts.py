@@ -12,7 +12,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -37,12 +37,11 @@ pytestmark = [
 ]
 
 RECOVERY = 30.0
-TIMEOUT = 10  # seconds that a call may take
-LONG_RECOVERY = (
-    40.0  # where a call has to time out, a pause to end, and the guard of the call, before another host files
-)
-SLOW = 6.0  # seconds for which each filing is held before its effect: all hosts are cut off in the middle
+TIMEOUT = 15  # seconds that a call may take
+LONG_RECOVERY = 50.0  # a call has to time out, a pause to end, and the guard of the call: then another host files
+SLOW = 10.0  # seconds for which each filing is held before its effect: all hosts are cut off in the middle
 EACH = 4
+TRIES = 4
 USERS = tuple(f"{name}@northpeak.example" for name in ("anna", "ben", "maria", "erik", "priya"))
 WRITER = "laura.keller@example.com"
 ALL = ("database", "redis", "gmail", "outlook", "crm")
@@ -62,7 +61,7 @@ time.time = lambda: _real() + _skew
 """
 
 
-@pytest.fixture(scope="module")
+@contextmanager
 def database(postgres: str) -> Iterator[tuple[str, str, str]]:
     """An empty schema: its URL outside, its URL on a host, and the socket that leads there."""
     url = sa.make_url(postgres).set(drivername="postgresql+psycopg")
@@ -108,11 +107,11 @@ class Estate:
 
 
 @pytest.fixture(scope="module")
-def estate(tmp_path_factory: pytest.TempPathFactory, database: tuple[str, str, str]) -> Iterator[Estate]:
+def estate(tmp_path_factory: pytest.TempPathFactory, postgres: str) -> Iterator[Estate]:
     folder = tmp_path_factory.mktemp("estate")
     (folder / "sitecustomize.py").write_text(CLOCK)
-    outside, inside, database_socket = database
     with ExitStack() as stack:
+        outside, inside, database_socket = stack.enter_context(database(postgres))
         world = stack.enter_context(Sandbox.start())
         redis_url = stack.enter_context(embedded.serve(folder))
         services: dict[str, tuple[int, int | str]] = {
@@ -160,13 +159,14 @@ class Batch:
     def desk(self) -> Desk:
         return self.estate.office.desk(self.address)
 
-    def drop(self) -> None:
-        sandbox = self.estate.office.sandbox
-        sandbox.fault("slow", path=GRAPH, body_matches=self.title, seconds=SLOW)
+    def deliver(self) -> None:
         for number in range(EACH):
             message_id = f"<{uuid.uuid4().hex}@partner.example>"
             raw = letter(WRITER, self.address, f"{self.title} {number}", message_id)
             self.mails[message_id] = self.desk.deliver(raw)
+
+    def drop(self) -> None:
+        self.estate.office.sandbox.fault("slow", path=GRAPH, body_matches=self.title, seconds=SLOW)
         for mail in self.mails.values():
             self.desk.drop(mail)
         self.estate.office.knock(self.address)
@@ -185,20 +185,24 @@ class Batch:
 
 
 def all_at_work(estate: Estate, title: str) -> dict[str, Batch]:
-    """A batch in every mailbox, each in the hands of another host: host -> its batch."""
-    office = estate.office
-    office.sandbox.clear_faults()
-    batches = [Batch(estate, address, f"{title} {address.partition('@')[0]}") for address in USERS]
-    for batch in batches:
-        batch.drop()
-
-    def caught() -> bool:
-        return all(fault["hits"] for fault in office.sandbox.faults())
-
-    until(caught, 60, "five filings under way")
-    holders = {pid: address for address, pid in office.leases().items()}
-    by_address = {batch.address: batch for batch in batches}
-    found = {name: by_address[holders[estate.worker(name)]] for name in CUTS if estate.worker(name) in holders}
+    """A batch in every mailbox, each in the hands of another host: host -> its batch. On a busy machine the first may
+    be through before the last begins; then all of them end, and others are dropped."""
+    office, found = estate.office, dict[str, Batch]()
+    for attempt in range(TRIES):
+        office.sandbox.clear_faults()
+        batches = {address: Batch(estate, address, f"{title} {attempt} {address[:3]}") for address in USERS}
+        for batch in batches.values():
+            batch.deliver()
+        for batch in batches.values():
+            batch.drop()
+        until(lambda: all(fault["hits"] for fault in office.sandbox.faults()), 90, "five filings under way")
+        holders = {pid: address for address, pid in office.leases().items()}
+        found = {name: batches[holders[pid]] for name in CUTS if (pid := estate.worker(name)) in holders}
+        if len(found) == len(CUTS):
+            break
+        for batch in batches.values():
+            until(batch.ended, 60, f"{batch.title} settled")
+            batch.check()
     assert set(found) == set(CUTS), "every host is at work"
     return found
 
@@ -250,7 +254,7 @@ def test_hosts_that_are_cut_off_lose_and_double_nothing_and_join_again(estate: E
     for host in estate.hosts.values():
         host.heal()
     for batch in again.values():
-        until(batch.ended, RECOVERY - (time.monotonic() - begun), f"{batch.title} settled")
+        until(batch.ended, LONG_RECOVERY - (time.monotonic() - begun), f"{batch.title} settled")
     for batch in [*at_work.values(), *again.values()]:
         batch.check()
     assert len(alive(estate)) == len(CUTS) + len(TICKERS)
@@ -267,18 +271,18 @@ with store.under(lease, time.time(), 12.0):
 """
 
 
-def test_a_transaction_of_a_host_that_vanished_does_not_hold_up_the_others(
-    tmp_path: Path, database: tuple[str, str, str]
-) -> None:
+def test_a_transaction_of_a_host_that_vanished_does_not_hold_up_the_others(tmp_path: Path, postgres: str) -> None:
     """The host dies, for the server, with the mailbox's row locked; and it finds out itself instead of hanging."""
-    outside, inside, database_socket = database
-    store = Store.open(outside, [KEY], 2.0)
-    store.migrate()
-    store.put_connection("crm", "salesforce", {}, {})
-    store.put_connection("mail", "google", {}, {})
-    store.put_policy("held", {}, "crm", "mail")
-    mailbox = store.put_mailbox("held@northpeak.example", "held").id
-    with hosts(["vanishing"], tmp_path, {"database": (5432, database_socket)}) as (host,):
+    with ExitStack() as stack:
+        outside, inside, database_socket = stack.enter_context(database(postgres))
+        store = Store.open(outside, [KEY], 2.0)
+        stack.callback(store.close)
+        store.migrate()
+        store.put_connection("crm", "salesforce", {}, {})
+        store.put_connection("mail", "google", {}, {})
+        store.put_policy("held", {}, "crm", "mail")
+        mailbox = store.put_mailbox("held@northpeak.example", "held").id
+        (host,) = stack.enter_context(hosts(["vanishing"], tmp_path, {"database": (5432, database_socket)}))
         holder = subprocess.Popen(
             [*host.enter, sys.executable, "-c", HOLDER, inside, KEY, str(mailbox)],
             stdin=subprocess.PIPE,
@@ -287,6 +291,7 @@ def test_a_transaction_of_a_host_that_vanished_does_not_hold_up_the_others(
             cwd=ROOT,
             text=True,
         )
+        stack.callback(holder.kill)
         assert holder.stdout
         assert holder.stdout.readline() == "held\n"
         host.cut(["database"], "vanish")
@@ -296,4 +301,3 @@ def test_a_transaction_of_a_host_that_vanished_does_not_hold_up_the_others(
         _, said = holder.communicate("commit\n", timeout=20)
         assert holder.returncode == 1
         assert "OperationalError" in said
-    store.close()
