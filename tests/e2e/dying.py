@@ -163,7 +163,7 @@ class Points:
         listen: Any = sa.event.listen
         listen(sa.Engine, "after_cursor_execute", executed)
         listen(sa.Engine, "begin", lambda conn: conn.info.pop("written", None))
-        commit = DefaultDialect.do_commit
+        commit: Any = DefaultDialect.do_commit
 
         def heard(dialect: Any, connection: Any) -> None:
             written = connection.info.pop("written", ())
@@ -329,7 +329,7 @@ def _wake(app: Any, mailbox: int, order: Json, tell: Callable[[Json], None]) -> 
 
 
 def _recover(app: Any, mailbox: int, order: Json) -> Json:
-    """What `sync.jobs.tick` does, on a clock that jumps to the ticker's next look. Between looks it counts our own work,
+    """What `sync.jobs.tick` does, on a clock that jumps to its next look. Between looks the clock counts our own work,
     not what else this machine does."""
     killed_at, period = order["killed_at"], app.settings.tick_seconds
     ahead = killed_at + order["phase"] - time.process_time()
