@@ -15,7 +15,7 @@ Role = Literal["from", "reply_to", "to", "cc", "bcc", "about"]  # about: whom a 
 Direction = Literal["received", "sent"]
 MessageKind = Literal["mail", "bounce", "calendar", "receipt"]
 NodeRole = Literal["container", "drop", "trigger", "marker"]
-Trigger = Literal["label", "folder", "category", "click", "follow", "capture"]
+Trigger = Literal["label", "folder", "category", "click", "follow", "capture", "retry", "undo"]
 Scope = Literal[
     "owned", "team", "visible"
 ]  # whose items: the user's own, of teams that the user is in, all that one sees
@@ -266,9 +266,10 @@ class Question:
     domains: frozenset[str] = frozenset()  # those whose account is wanted
     companies: frozenset[str] = frozenset()
     sent: tuple[Sent, ...] = ()
+    items: frozenset[RecordRef] = frozenset()  # module items: are they there?
 
     def __bool__(self) -> bool:
-        return bool(self.addresses or self.message_ids or self.domains or self.companies or self.sent)
+        return bool(self.addresses or self.message_ids or self.domains or self.companies or self.sent or self.items)
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +281,7 @@ class Directory:
     by_company: Mapping[str, tuple[Account, ...]] = field(default_factory=dict)
     filed: Mapping[str, Filed] = field(default_factory=dict)  # by Message-ID; only those that are there
     beside: Mapping[tuple[str, RecordRef], Filed] = field(default_factory=dict)  # by Message-ID and `Sent.beside`
+    items: Mapping[RecordRef, bool] = field(default_factory=dict)  # whether it is there, for this user
 
     def merge(self, other: Directory) -> Directory:
         """Both answers in one; `other` wins."""
@@ -289,6 +291,7 @@ class Directory:
             {**self.by_company, **other.by_company},
             {**self.filed, **other.filed},
             {**self.beside, **other.beside},
+            {**self.items, **other.items},
         )
 
 

@@ -25,8 +25,9 @@ from sync.core import text
 from sync.core.cut import shorten
 from sync.core.markup import tidy, to_text
 from sync.core.matching import MAX_ADDRESSES, Matching
+from sync.core.placing import Place
 from sync.core.replies import newest_part
-from sync.model import Abilities, Attachment, Entry, Filed, Message, Participant, RecordRef, Relation
+from sync.model import Abilities, Attachment, Entry, Message, NewItem, Participant, RecordRef, Relation
 from sync.policy import Policy
 
 MAX_FILES = 50
@@ -37,6 +38,8 @@ NAMED = 20
 """Attachments left out that are named one by one; of the others the number is told."""
 
 SUBJECT_LIMIT: Mapping[str, int] = {"task": 255, "email": 3000}
+ARCHIVED = Place()
+PERSONS = frozenset({"contact", "lead", "user"})
 NO_SUBJECT = "(no subject)"
 _OLDEST = datetime(1980, 1, 1, tzinfo=UTC)
 _MIB = 1 << 20
@@ -66,18 +69,19 @@ def plan(
     owner: str,
     key: str,
     *,
-    existing: Filed | None = None,
-    targets: Sequence[RecordRef] = (),
+    place: Place = ARCHIVED,
+    item: NewItem | None = None,
 ) -> Entry | Skip:
-    """The entry to write, or why there is none. `owner` is the CRM user's id; `existing` what `Directory.filed` says of
-    this Message-ID."""
+    """The entry to write, or why there is none. `owner` is the CRM user's id; `place` says what the CRM holds of the
+    mail and where it goes, `item` what is created with it."""
     if matching.verdict != "file":
         return Skip(matching.reason or "rejected")
     if not owner:
         return Skip("no_owner")
     notes = list(matching.notes)
-    kind = _kind(policy, abilities, bool(matching.people), existing, notes)
-    kept, left_out = _attachments(message.mime.attachments, policy, notes)
+    kind = _kind(policy, abilities, bool(matching.people), place, notes)
+    kept, left_out = ((), []) if place.beside else _attachments(message.mime.attachments, policy, notes)
+    target = RecordRef(item.kind, item.ref) if item else place.item
     plain, html = _body(message, policy, kind, left_out, notes)
     return Entry(
         key=key,
@@ -92,18 +96,23 @@ def plan(
         html=html,
         relations=relations(message, matching, notes),
         create=tuple(new if new.owner else replace(new, owner=owner) for new in matching.create),
-        targets=tuple(targets),
+        targets=(target,) if target else (),
         attachments=kept,
-        existing=existing,
+        existing=place.existing,
         notes=tuple(notes),
+        item=item,
+        moved_from=place.moved_from,
     )
 
 
 def _kind(
-    policy: Policy, abilities: Abilities, people: bool, existing: Filed | None, notes: list[str]
+    policy: Policy, abilities: Abilities, people: bool, place: Place, notes: list[str]
 ) -> Literal["email", "task"]:
-    if existing:
-        return "email" if existing.record.kind == "email" else "task"
+    if place.existing:
+        return "email" if place.existing.record.kind == "email" else "task"
+    if place.beside:
+        notes.append("a further item: filed as a task beside the mail's record")
+        return "task"
     wanted = policy.crm_email_record
     if wanted == "task" or (wanted == "auto" and not people):
         return "task"
@@ -173,7 +182,9 @@ def with_owner(entry: Entry, address: str) -> Entry:
 
 def complete(entry: Entry) -> bool:
     """Whether nothing is left to write: the CRM holds the mail, with everybody whom it can relate."""
-    if entry.existing is None:
+    if entry.existing is None or entry.item is not None:
+        return False
+    if any(target != entry.existing.item for target in entry.targets if target.kind not in PERSONS):
         return False
     if entry.record == "task":
         return True

@@ -24,7 +24,6 @@ from datetime import date, timedelta
 from decimal import Decimal, InvalidOperation
 
 from sync.core.cut import shorten
-from sync.core.filing import NO_SUBJECT
 from sync.core.matching import Matching
 from sync.core.names import company_domain
 from sync.model import Message, NewItem, RecordRef
@@ -33,6 +32,7 @@ from sync.options import ModuleRule
 from sync.policy import Policy
 
 DUE_DAYS = 30
+NO_SUBJECT = "(no subject)"
 Value = str | int | float | bool
 _WORD = re.compile(r"\{(\w+)([+-]\d{1,4})?\}")
 

@@ -154,6 +154,28 @@ _ALL = (
         "This CRM or mail system cannot do what the drop asks for.",
         "Choose another drop label.",
     ),
+    # module items
+    Reason(
+        "module_off",
+        "parked",
+        "Module is off",
+        "The policy does not enable this kind of item any more, or the CRM does not show it.",
+        "Ask the administrator to enable the module, or choose another drop label.",
+    ),
+    Reason(
+        "item_gone",
+        "parked",
+        "Item is gone",
+        "The item was deleted in the CRM, or the user cannot see it any more.",
+        "Choose another item, or restore it in the CRM and retry.",
+    ),
+    Reason(
+        "many_triggers",
+        "parked",
+        "Too many at once",
+        "More mails got the trigger category within a minute than a person sets: a rule or a program did it.",
+        "If they all belong into the CRM, retry them, or raise trigger_burst.",
+    ),
     # our own end
     Reason(
         "too_many_attempts",

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 
-from sync.core import filing as plans
-from sync.core import matching, pace
-from sync.core import trace as traces
-from sync.core.matching import MailboxIdentity
+from sync.core import pace
+from sync.core.placing import Place
 from sync.core.reasons import REASONS
+from sync.engine import follow
 from sync.engine.permit import Permit
+from sync.engine.plan import Case, Planned, Round, There, ask, plan
 from sync.engine.work import Spent, Work
 from sync.errors import Busy, Conflict, Denied, Missing, Rejected, RemoteError
-from sync.model import Abilities, Directory, Entry, Filed, Message, NewRecord, Outcome, Question, RecordRef, Sent
-from sync.store.rows import Filing, Sighting
+from sync.model import Outcome, RecordRef, Target
+from sync.store.rows import Listed
 from sync.store.transaction import Transaction
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 log = structlog.get_logger()
 
@@ -32,50 +26,21 @@ HOLD_SECONDS = 1800.0  # between tries of a mail that is held for a missing matc
 OTHER_WAIT = 1.0  # seconds until we look again at what another mailbox's wake is creating
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One sighting on its way to the CRM."""
-
-    sighting: Sighting
-    message: Message
-    filing: Filing
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    case: Case
-    entry: Entry
-    trace: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Round:
-    """What all cases of a batch share: the CRM's answer, and the meters before it."""
-
-    abilities: Abilities
-    directory: Directory
-    identity: MailboxIdentity
-    before: Spent
-
-
 def file(work: Work, cases: Sequence[Case], before: Spent) -> None:
     """Every case ends decided (done, missing, parked) or put off to a time. Raises `Busy` and `Denied` after the cases
     were given back."""
     asked = work.moment()
     try:
-        abilities = work.ports.crm.abilities()
-        directory = work.ports.crm.match(_question(work, cases))
-        still_there = _still_there(work, cases, directory)
+        round_ = ask(work, cases, before)
     except (Busy, Denied) as error:
         _give_back(work, cases, error)
         raise
     except Rejected as error:
         _suspect(work, cases, error, before)
         return
-    round_ = Round(abilities, directory, _identity(work, directory), before)
     with work.commit() as tx:
         cases = _still_ours(work, tx, cases, fresh=work.age(asked) < CREATION_SECONDS)
-        ready = [planned for case in cases if (planned := _plan(work, tx, round_, case, still_there)) is not None]
+        ready = [planned for case in cases if (planned := _sort(work, tx, round_, case)) is not None]
         ready = _claim_creations(work, tx, ready)
         tx.sent([(planned.case.filing.id, planned.trace) for planned in ready], work.clock())
     if ready:
@@ -93,38 +58,6 @@ def _still_ours(work: Work, tx: Transaction, cases: Sequence[Case], *, fresh: bo
     return ours
 
 
-# --- asking ---------------------------------------------------------------------------------------------------------
-
-
-def _question(work: Work, cases: Sequence[Case]) -> Question:
-    """Everything at once, the mailbox's own user too. What was sent without an answer is looked for (design.md 7)."""
-    question = matching.question([c.message for c in cases], work.ports.policy, work.ports.identity)
-    sent = tuple(
-        Sent(c.message.mime.message_id, c.message.mime.subject, datetime.fromtimestamp(c.filing.sent_at, UTC))
-        for c in cases
-        if c.filing.state == "sent"
-    )
-    return replace(question, addresses=question.addresses | {work.ports.owner}, sent=sent)
-
-
-def _identity(work: Work, directory: Directory) -> MailboxIdentity:
-    """The mailbox with its CRM user's id, if there is an active one."""
-    users = [p.record.id for p in directory.people.get(work.ports.owner, ()) if p.record.kind == "user"]
-    return replace(work.ports.identity, crm_user=users[0] if users else None)
-
-
-def _still_there(work: Work, cases: Iterable[Case], directory: Directory) -> frozenset[RecordRef]:
-    """Of the records that we filed earlier and that `match` cannot find by Message-ID (tasks): those not deleted."""
-    unsure = {
-        RecordRef(*c.filing.records["activity"])
-        for c in cases
-        if c.filing.state == "done"
-        and "activity" in c.filing.records
-        and c.message.mime.message_id not in directory.filed
-    }
-    return frozenset(work.ports.crm.names(sorted(unsure, key=lambda r: r.id))) if unsure else frozenset()
-
-
 def _suspect(work: Work, cases: Sequence[Case], error: Rejected, before: Spent) -> None:
     """The CRM refused the question. One mail alone is to blame for that; of many each is tried alone next time."""
     log.error("match.refused", mails=len(cases), error=str(error))
@@ -137,57 +70,25 @@ def _suspect(work: Work, cases: Sequence[Case], error: Rejected, before: Spent) 
             _put_off(work, tx, case, work.clock(), refund=False)
 
 
-# --- planning -------------------------------------------------------------------------------------------------------
-
-
-def _plan(work: Work, tx: Transaction, round_: Round, case: Case, still_there: frozenset[RecordRef]) -> Planned | None:
+def _sort(work: Work, tx: Transaction, round_: Round, case: Case) -> Planned | None:
     """The entry to write; None when the case was decided or put off here."""
-    policy, identity = work.ports.policy, round_.identity
-    existing = round_.directory.filed.get(case.message.mime.message_id)
-    if existing is None and "activity" in case.filing.records:
-        ours = RecordRef(*case.filing.records["activity"])
-        existing = Filed(ours) if ours in still_there else None
-    try:
-        found = matching.match(case.message, round_.directory, policy, identity)
-        plan = plans.plan(
-            case.message,
-            found,
-            policy,
-            round_.abilities,
-            identity.crm_user or "",
-            str(case.filing.id),
-            existing=existing,
-        )
-        if isinstance(plan, Entry):
-            plan = plans.with_owner(plan, identity.address)
-        trace = traces.trace(found, plan, work.store.hash)
-    except Exception as error:  # noqa: BLE001 - whatever one mail does to us, the others go on
-        at = [f"{frame.name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
-        log.error(
-            "plan.failed", filing=case.filing.id, error=type(error).__name__, at=at
-        )  # its text may quote the mail
-        _failed(work, tx, round_, case, Rejected(type(error).__name__, reason="internal_error"), {})
-        return None
-    if isinstance(plan, plans.Skip):
-        _skip(work, tx, round_, case, plan.reason, trace)
-        return None
-    if existing is not None and plans.complete(plan):
-        _done(work, tx, round_, case, _records(existing), trace)
-        return None
-    return Planned(case, plan, trace)
-
-
-def _records(there: Filed) -> dict[str, RecordRef]:
-    records = {"activity": there.record}
-    if there.activity is not None:
-        records["task"] = there.activity
-    return records
+    found = plan(work, round_, case)
+    if isinstance(found, Planned):
+        return found
+    if isinstance(found, There):
+        _done(work, tx, round_, case, found.place, found.records, found.trace)
+    elif found.error is not None:
+        _failed(work, tx, round_, case, found.error, found.trace)
+    else:
+        _skip(work, tx, round_, case, found.reason, found.trace)
+    return None
 
 
 def _claim_creations(work: Work, tx: Transaction, ready: Sequence[Planned]) -> list[Planned]:
-    """Only one filing at a time creates a person or an account; the others wait a moment and then match it."""
+    """Only one filing at a time creates a person, an account or a mail's main record; the others wait a moment and then
+    match it."""
     now, connection = work.clock(), work.ports.crm_connection
-    wishes = sorted((r.kind, _creation_key(r), p.case.filing.id) for p in ready for r in p.entry.create)
+    wishes = sorted((*wish, p.case.filing.id) for p in ready for wish in p.wishes)
     ours = {planned.case.filing.id for planned in ready}
     waits: dict[int, float] = {}
     for kind, key, filing_id in wishes:
@@ -200,14 +101,9 @@ def _claim_creations(work: Work, tx: Transaction, ready: Sequence[Planned]) -> l
         filing_id = planned.case.filing.id
         if filing_id in waits:
             _put_off(work, tx, planned.case, now + waits[filing_id])
-            for record in planned.entry.create:
-                tx.forget_creation(connection, record.kind, _creation_key(record), filing_id)
+            for kind, key in planned.wishes:
+                tx.forget_creation(connection, kind, key, filing_id)
     return [planned for planned in ready if planned.case.filing.id not in waits]
-
-
-def _creation_key(record: NewRecord) -> str:
-    """What must not be made twice: a person by address, an account by name."""
-    return (record.fields.get("email") or record.fields.get("name") or record.ref).lower()
 
 
 # --- writing --------------------------------------------------------------------------------------------------------
@@ -230,22 +126,22 @@ def _send(work: Work, round_: Round, ready: Sequence[Planned]) -> None:
 
 
 def _permit(work: Work, ready: Sequence[Planned]) -> Permit:
-    creations = {(r.kind, _creation_key(r)) for planned in ready for r in planned.entry.create}
+    creations = {wish for planned in ready for wish in planned.wishes}
     return Permit(work, [planned.case.filing.id for planned in ready], len(creations))
 
 
 def _conclude(work: Work, tx: Transaction, round_: Round, planned: Planned, outcome: Outcome) -> None:
     case, connection = planned.case, work.ports.crm_connection
     trace = {**planned.trace, "notes": [*planned.trace.get("notes", ()), *outcome.notes]}
-    for record in planned.entry.create:
-        made = outcome.records.get(record.ref)
+    refs = [*(record.ref for record in planned.entry.create), "activity"]
+    for (kind, key), ref in zip(planned.wishes, refs, strict=False):  # the mail itself is the last wish, if it is one
+        made = outcome.records.get(ref)
         if outcome.ok and made is not None:
-            until = work.clock() + CREATION_SECONDS
-            tx.created(connection, record.kind, _creation_key(record), case.filing.id, made.id, until)
+            tx.created(connection, kind, key, case.filing.id, made.id, work.clock() + CREATION_SECONDS)
         else:
-            tx.forget_creation(connection, record.kind, _creation_key(record), case.filing.id)
+            tx.forget_creation(connection, kind, key, case.filing.id)
     if outcome.error is None:
-        _done(work, tx, round_, case, outcome.records, trace)
+        _done(work, tx, round_, case, planned.place, outcome.records, trace)
     else:
         _failed(work, tx, round_, case, outcome.error, trace)
 
@@ -255,12 +151,30 @@ def _done(
     tx: Transaction,
     round_: Round,
     case: Case,
+    place: Place,
     records: Mapping[str, RecordRef],
     trace: dict[str, Any],
 ) -> None:
+    """The CRM holds the mail. Whatever else shows it or comes after it is due now: the summary and the leaf of the
+    item, the conversation."""
+    now, connection = work.clock(), work.ports.crm_connection
     stored = {name: (record.kind, record.id) for name, record in records.items()}
-    tx.filed(case.filing.id, stored, [work.lease.mailbox_id], trace, work.clock())
+    if place.adopted and place.existing is not None:  # undo must not take away what others wrote
+        former = place.existing.item or RecordRef("", "")
+        stored |= {"adopted": stored["activity"], "former": (former.kind, former.id)}
+    tx.filed(case.filing.id, stored, [work.lease.mailbox_id], trace, now)
     tx.decide([case.sighting.id], "done", None, work.since(round_.before))
+    tx.moved(place.leaves)
+    item = records.get("@item") or place.item
+    if item is not None:
+        if any(one.module.kind == item.kind and one.items(work.ports.policy) for one in work.enabled):
+            tx.see_items(item.kind, [Listed(item.id, "", now)], whole=False)
+        shown = [item.id, *([place.moved_from.id] if place.moved_from else ())]
+        work.knock |= tx.touch_items(connection, shown)
+        if case.target.action == "create":  # its later mails go to the item, not to another new one
+            follow.begin(work, tx, case, Target("record", item.kind, item.id))
+            return
+    follow.begin(work, tx, case, case.target)
 
 
 def _skip(work: Work, tx: Transaction, round_: Round, case: Case, reason: str, trace: dict[str, Any]) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sync.engine import file, pull, settle
-from sync.engine.file import Case
+from sync.engine import file, follow, pull, settle, undo
+from sync.engine.plan import Case
 from sync.engine.work import Work
 from sync.errors import Busy, Denied, Missing, Rejected, RemoteError
 from sync.model import Message
@@ -25,7 +25,8 @@ def run(work: Work) -> None:
     while work.clock() < work.turn_ends and (claimed := _claim(work)):
         work.lane("person")
         before = work.spent()
-        cases = _bind(work, _fetch(work, claimed))
+        fetched = _fetch(work, undo.run(work, claimed))
+        cases = _bind(work, follow.keep_out(work, fetched))
         if cases:
             try:
                 file.file(work, cases, before)
@@ -33,6 +34,7 @@ def run(work: Work) -> None:
                 settle.settle(work)  # what is decided is not kept waiting by what is not
                 raise
         settle.settle(work)
+        follow.scan(work)
 
 
 def _claim(work: Work) -> list[Sighting]:
@@ -103,6 +105,7 @@ def _bind(work: Work, fetched: Sequence[tuple[Sighting, Message]]) -> list[Case]
             else:
                 wanted.append((sighting, message, filing))
         won = tx.claim_filings([f.id for _, _, f in wanted], work.who, now, now + work.guard_seconds)
+        others = tx.filings_of(connection, [filing.message_key for _, _, filing in wanted])
         taken: set[int] = set()
         for sighting, message, filing in wanted:
             # another mailbox has it, a dead worker's call may still take effect, or the mail lies here twice
@@ -110,14 +113,15 @@ def _bind(work: Work, fetched: Sequence[tuple[Sighting, Message]]) -> list[Case]
                 tx.defer([sighting.id], now + OTHER_WAIT)
                 continue
             taken.add(filing.id)
-            if won[filing.id].state == "parked":
+            if won[filing.id].state in ("parked", "undone", "moved"):
                 tx.reset_filing(filing.id)
-            cases.append(Case(sighting, message, won[filing.id]))
+            rest = tuple(one for one in others[filing.message_key] if one.id != filing.id)
+            cases.append(Case(sighting, message, won[filing.id], rest))
     return cases
 
 
 def _withdrawn(sighting: Sighting, message: Message, filing: Filing) -> bool:
     """The user took the mail out again before we came. A mail that we filed already is settled all the same, and one
     that was put back to work by `retry` has no drop label to lose."""
-    dropped = bool(sighting.labels & message.labels) or sighting.trigger in ("click", "retry")
-    return not dropped and filing.state in ("planned", "parked")
+    dropped = bool(sighting.labels & message.labels) or sighting.trigger in ("click", "retry", "follow")
+    return not dropped and filing.state in ("planned", "parked", "undone", "moved")

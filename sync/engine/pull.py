@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import structlog
+
 from sync.core import intake
-from sync.engine import tree
+from sync.engine import follow, tree
 from sync.engine.work import Work
 from sync.errors import CursorExpired
-from sync.model import Seen
+from sync.model import Message, Seen
 from sync.store.rows import NewSighting
 
+log = structlog.get_logger()
+
 STREAM = "mail"
+TRIGGER_SECONDS = 60.0  # in which a person sets so many trigger categories and no more (policy trigger_burst)
+RESCAN_SECONDS = 90 * 86400.0  # conversations that began before that are not looked through after a lost cursor
 LEVEL = "items"  # when all items were listed last, and for which policy
 LEAVES = "leaves"  # when the Assign To leaves were looked into last: epoch seconds
 LEAVES_SECONDS = 3600.0
@@ -72,15 +78,24 @@ def record(work: Work, seen: Sequence[Seen]) -> None:
 
 
 def _commit(work: Work, seen: Sequence[Seen], cursor: str | None, *, swept: bool = False) -> None:
-    intents = [
+    now = work.clock()
+    put = [
         NewSighting(i.message, i.thread, i.target.key, i.labels, i.archived, i.trigger)
         for i in intake.decide(seen, work.drops)
     ]
+    maybe = follow.may_split(work, seen)
+    splits = [one for one in work.ports.mail.read(maybe).values() if isinstance(one, Message)] if maybe else []
     with work.commit() as tx:
-        new = tx.see(intents, work.clock())
+        followed = follow.arrivals(work, tx, seen, frozenset(one.remote_id for one in put), splits)
+        new = tx.see([*put, *followed], now)
+        held = tx.hold_triggers(now, now - TRIGGER_SECONDS, work.ports.policy.trigger_burst)
         if new or (swept and cursor is not None):  # who has just been connected will soon try it
-            tx.set_cursor(ACTIVITY, f"{work.clock():.0f}")
+            tx.set_cursor(ACTIVITY, f"{now:.0f}")
         if cursor is not None:
             tx.set_cursor(STREAM, cursor)
         if swept:
-            tx.swept(work.clock())
+            tx.swept(now)
+            if cursor is not None:  # changes were missed: what arrived in followed conversations, too
+                tx.rescan_follows(now - RESCAN_SECONDS)
+    if held:
+        log.warning("triggers.held", mailbox=work.lease.mailbox_id, mails=held)

@@ -18,6 +18,7 @@ from sync.store.rows import Sighting
 log = structlog.get_logger()
 
 BATCH = 50
+FOLLOWED = "marker.followed"
 MARKERS = {"done": "marker.done", "missing": "marker.missing", "parked": "marker.error"}
 
 
@@ -68,12 +69,19 @@ def _sum(calls: Mapping[str, Mapping[str, float]], more: Mapping[str, Mapping[st
 
 def _mark(work: Work, sightings: Sequence[Sighting]) -> Mark:
     """One mark for all that was decided about one message; the marks of an earlier try come off."""
-    add = {work.labels[MARKERS[s.outcome]] for s in sightings if s.outcome in MARKERS}
+    add = {work.labels[_marker(work, s)] for s in sightings if s.outcome in MARKERS}
     add |= {work.labels[f"reason.{s.reason}"] for s in sightings if f"reason.{s.reason}" in work.labels}
     ours = {remote for key, remote in work.labels.items() if key.startswith(("marker.", "reason."))}
     drops = frozenset(label for s in sightings for label in s.labels)
     home = any(s.trigger in ("label", "folder") and not s.archived for s in sightings)
     return Mark(sightings[0].remote_id, (drops | ours) - add, frozenset(add), home)
+
+
+def _marker(work: Work, sighting: Sighting) -> str:
+    """What was followed wears another marker than what was filed by hand (product.md 9 F7.4)."""
+    if sighting.outcome == "done" and sighting.trigger == "follow" and FOLLOWED in work.labels:
+        return FOLLOWED
+    return MARKERS[sighting.outcome or "done"]
 
 
 def _make_reasons(work: Work, decided: Sequence[Sighting]) -> None:

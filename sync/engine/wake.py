@@ -73,6 +73,7 @@ def _run(work: Work) -> Report:
     try:
         while clock() < work.turn_ends:
             mail.run(work)
+            _knock(work)
             if items.run(work):
                 continue  # mails first: people wait for them
             next_look = _next_look(work)
@@ -94,6 +95,14 @@ def _run(work: Work) -> Report:
         wait = pace.back_off(3, str(work.lease.mailbox_id))
         store.give_back(work.lease, clock(), not_before=clock() + wait)
         raise
+
+
+def _knock(work: Work) -> None:
+    """By a transaction of its own each: who holds one mailbox's row must not wait for another's. Were this lost, they
+    would find out at their next look."""
+    for mailbox_id in sorted(work.knock - {work.lease.mailbox_id}):
+        work.store.wake(mailbox_id)
+    work.knock.clear()
 
 
 def _park(store: Store, lease: Lease, error: Exception) -> Report:

@@ -64,6 +64,7 @@ class Work:
     leaves: Mapping[str, Drop] = field(default_factory=dict)
     user: str = ""  # CRM user id of the mailbox, once a match found it
     level: str = ""  # when all items were listed last, and for which policy
+    knock: set[int] = field(default_factory=set)  # other mailboxes that have something to do by what was done here
     items_wait: float = 0.0  # until then no item is looked at
 
     @property

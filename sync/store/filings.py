@@ -137,10 +137,64 @@ def park(conn: sa.Connection, filing_id: int, reason: str, trace: Any, now: floa
 
 def reset(conn: sa.Connection, filing_id: int, who: str | None) -> bool:
     values = {"state": "planned", "reason": None, "sent_at": None, "done_at": None}
-    where = filing.update().where(filing.c.id == filing_id, filing.c.state.in_(("sent", "parked")))
+    where = filing.update().where(filing.c.id == filing_id, filing.c.state.in_(("sent", "parked", "undone", "moved")))
     if who is not None:
         where = where.where(filing.c.claimed_by == who)
     return conn.execute(where.values(values)).rowcount == 1
+
+
+def of_messages(conn: sa.Connection, connection_id: int, keys: Sequence[str]) -> dict[str, list[Filing]]:
+    """Every filing of these mails, by message key."""
+    out: dict[str, list[Filing]] = {}
+    for part in chunks(sorted(set(keys))):
+        where = filing.c.connection_id == connection_id, filing.c.message_key.in_(part)
+        for row in conn.execute(sa.select(filing).where(*where).order_by(filing.c.id)).mappings():
+            out.setdefault(row["message_key"], []).append(row_of(row))
+    return out
+
+
+def with_(conn: sa.Connection, connection_id: int, filing_id: int | None) -> list[Filing]:
+    """Every filing of the mail that this one files."""
+    same = sa.select(filing.c.message_key).where(filing.c.id == filing_id).scalar_subquery()
+    where = filing.c.connection_id == connection_id, filing.c.message_key == same
+    return [row_of(row) for row in conn.execute(sa.select(filing).where(*where).order_by(filing.c.id)).mappings()]
+
+
+def note(conn: sa.Connection, ids: Sequence[int], more: Mapping[str, Any]) -> None:
+    """Add to their traces."""
+    for row in _lock(conn, sorted(set(ids))):
+        values = {"trace": {**(row["trace"] or {}), **more}}
+        conn.execute(filing.update().where(filing.c.id == row["id"]).values(values))
+
+
+def moved(conn: sa.Connection, ids: Sequence[int]) -> None:
+    """The mail is at another item now. What these filings created stays known, for undo."""
+    for part in chunks(sorted(set(ids))):
+        where = filing.c.id.in_(part), filing.c.state == "done"
+        conn.execute(filing.update().where(*where).values(state="moved"))
+
+
+def undone(conn: sa.Connection, ids: Sequence[int], trace: Any, now: float) -> set[int]:
+    """Taken back; every copy of the mail loses its marks. The mailboxes that hold one."""
+    woken: set[int] = set()
+    for part in chunks(sorted(set(ids))):
+        for row in _lock(conn, part):
+            told = {**(row["trace"] or {}), **trace}
+            values = {
+                "state": "undone",
+                "reason": None,
+                "records": None,
+                "sent_at": None,
+                "done_at": now,
+                "trace": told,
+            }
+            conn.execute(filing.update().where(filing.c.id == row["id"]).values({**values, **_UNCLAIMED}))
+        copies = sighting.c.filing_id.in_(part)
+        woken.update(conn.execute(sa.select(sighting.c.mailbox_id).distinct().where(copies)).scalars())
+        bare = {"state": "decided", "outcome": "undone", "reason": None, "not_before": 0.0}
+        conn.execute(sighting.update().where(copies).values(bare))
+        conn.execute(creation.delete().where(creation.c.filing_id.in_(part)))
+    return woken
 
 
 # --- creations ------------------------------------------------------------------------------------------------------
@@ -163,11 +217,7 @@ def claim_creation(
     take = (
         creation.update()
         .where(*where, sa.or_(creation.c.filing_id == filing_id, ended))
-        .values(
-            state=sa.case((ended, "claimed"), else_=creation.c.state),
-            remote_id=sa.case((ended, None), else_=creation.c.remote_id),
-            **claimed,
-        )
+        .values(state="claimed", remote_id=None, **claimed)
         .returning(creation)
     )
     while True:  # once; again when the row was forgotten between two statements

@@ -49,6 +49,13 @@ def notes(conn: sa.Connection, mailbox_id: int, remote_ids: Sequence[str]) -> fr
     return frozenset(found)
 
 
+def notes_gone(conn: sa.Connection, mailbox_id: int, remote_ids: Sequence[str]) -> None:
+    """These summaries were taken from where a user put them; they are due in their place."""
+    for part in chunks(sorted(set(remote_ids))):
+        where = item.c.mailbox_id == mailbox_id, item.c.note_id.in_(part)
+        conn.execute(item.update().where(*where).values({**_TOUCHED, "note_id": None, "note_digest": None}))
+
+
 def see(conn: sa.Connection, mailbox_id: int, kind: str, found: Sequence[Listed], *, whole: bool) -> int:
     """Items of a kind that the CRM showed, in the order in which new ones are numbered. One that differs from what was
     made true last is due. With `whole` the list is all there is: active ones that it lacks are due too, so that each is
@@ -100,7 +107,7 @@ def earliest(conn: sa.Connection, mailbox_id: int) -> float | None:
 
 def keep(conn: sa.Connection, mailbox_id: int, rows: Sequence[StoredItem]) -> None:
     """These rows as they are now; one that was touched since it was read stays due."""
-    for row in rows:
+    for row in sorted(rows, key=lambda row: (row.kind, row.record_id)):  # one order for everybody
         values = {name: value for name, value in asdict(row).items() if name not in (*_KEY, "touches", "due")}
         still = item.c.touches == row.touches  # else it changed again while it was made true
         values["due"] = sa.case((still, sa.literal(row.due)), else_=sa.true())

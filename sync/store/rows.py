@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 MailboxStatus = Literal["new", "active", "parked", "disabled"]
-FilingState = Literal["planned", "sent", "done", "parked"]
+FilingState = Literal["planned", "sent", "done", "parked", "moved", "undone"]
 SightingState = Literal["open", "decided", "settled"]
-SightingOutcome = Literal["done", "missing", "parked", "withdrawn", "gone"]
+SightingOutcome = Literal["done", "missing", "parked", "withdrawn", "gone", "undone"]
 
 
 # --- configuration --------------------------------------------------------------------------------------------------
@@ -184,6 +184,21 @@ class StoredItem:
     active_at: float = 0.0
     closed_at: float | None = None
     touches: int = 0  # how often it was told that it changed
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """A followed conversation of a mailbox. `since` is the arrival of the mail that began it."""
+
+    id: int
+    thread: str
+    target: str
+    subject_hash: str
+    filing_id: int | None
+    scanned: bool
+    mails: int
+    since: float
+    created_at: float
 
 
 # --- reading for people ---------------------------------------------------------------------------------------------

@@ -21,7 +21,8 @@ _CHUNK = 500  # bound values per statement: far below every limit
 _COLUMNS = [column for column in sighting.c if column.name != "rank"]
 _PERSON_WAITS = "click"
 _PUT = ("label", "folder")  # the mail was moved or copied, and goes home when it is settled
-_IN_PLACE = ("category", "retry")  # it lies where it lay
+_FOLLOWED = "follow"
+_IN_PLACE = ("category", "retry", "follow", "undo")  # it lies where it lay
 
 
 def chunks(items: Iterable[T]) -> Iterator[list[T]]:
@@ -129,7 +130,7 @@ def _see_again(conn: sa.Connection, mailbox_id: int, known: Mapping[tuple[str, s
     reopened, gained, put, urgent = [], [], [], []
     for row in conn.execute(query.order_by(sighting.c.id).with_for_update(key_share=True)):
         intent = known.get((row.remote_id, row.target))
-        if intent is None:
+        if intent is None or intent.trigger == _FOLLOWED:  # seen before: a follow asks for a mail once
             continue
         if row.state == "settled":
             reopened.append({"row": row.id, "created_at": now, **REOPENED, **_values(intent)})
@@ -214,3 +215,21 @@ def settle(conn: sa.Connection, mailbox_id: int, ids: Sequence[int], now: float)
 def record_calls(conn: sa.Connection, mailbox_id: int, calls: Mapping[int, Any]) -> None:
     values = [{"row": id_, "calls": calls[id_]} for id_ in sorted(calls)]
     update_each(conn, values, sighting.c.mailbox_id == mailbox_id)
+
+
+def hold_triggers(conn: sa.Connection, mailbox_id: int, now: float, since: float, limit: int) -> int:
+    """Park the open mails with a trigger category that came after `limit` others since then; how many."""
+    recent = (
+        sighting.c.mailbox_id == mailbox_id,
+        sighting.c.trigger == "category",
+        sighting.c.created_at > since,
+        sighting.c.target != "stop",
+    )
+    beyond = sa.select(sighting.c.id).where(*recent).order_by(sighting.c.created_at, sighting.c.id).offset(limit)
+    ids = list(conn.execute(beyond).scalars())
+    values = {"state": "decided", "outcome": "parked", "reason": "many_triggers", "not_before": 0.0}
+    count = 0
+    for part in chunks(ids):
+        where = sighting.c.id.in_(part), sighting.c.state == "open"
+        count += conn.execute(sighting.update().where(*where).values(values)).rowcount
+    return count

@@ -9,9 +9,19 @@ from typing import Any
 import sqlalchemy as sa
 
 from sync.core.labels import Remembered
-from sync.store import filings, items, leases, sightings
+from sync.store import filings, follows, items, leases, sightings
 from sync.store.leases import Lease
-from sync.store.rows import Creation, Filing, Listed, NewSighting, Pending, Sighting, SightingOutcome, StoredItem
+from sync.store.rows import (
+    Creation,
+    Filing,
+    Follow,
+    Listed,
+    NewSighting,
+    Pending,
+    Sighting,
+    SightingOutcome,
+    StoredItem,
+)
 from sync.store.tables import mailbox
 from sync.store.vault import Vault
 
@@ -66,6 +76,10 @@ class Transaction:
         are not in the list. How many are new."""
         return items.see(self._conn, self.mailbox_id, kind, found, whole=whole)
 
+    def notes_gone(self, remote_ids: Sequence[str]) -> None:
+        """These summaries were taken from where a user put them; they are due in their place."""
+        items.notes_gone(self._conn, self.mailbox_id, remote_ids)
+
     def due_items(self, now: float, limit: int) -> list[StoredItem]:
         """The latest active first."""
         return items.due(self._conn, self.mailbox_id, now, limit)
@@ -89,6 +103,66 @@ class Transaction:
     def touch_items(self, connection_id: int, record_ids: Sequence[str]) -> set[int]:
         """A mail was filed to these items: they are due in every mailbox that shows them. Those mailboxes."""
         return items.touch(self._conn, connection_id, record_ids)
+
+    # followed conversations
+
+    def follows(self, threads: Sequence[str]) -> dict[str, list[Follow]]:
+        """Live ones by thread."""
+        return follows.live(self._conn, self.mailbox_id, threads)
+
+    def follows_any(self, mails: int = 0) -> bool:
+        """Whether this mailbox follows a conversation of at least so many mails."""
+        return follows.any_live(self._conn, self.mailbox_id, mails)
+
+    def unscanned_follows(self, limit: int) -> list[Follow]:
+        """Those whose thread was not yet looked at for mails that are there already."""
+        return follows.unscanned(self._conn, self.mailbox_id, limit)
+
+    def rescan_follows(self, since: float) -> None:
+        """Changes were missed: look at every thread again that is followed since then."""
+        follows.rescan(self._conn, self.mailbox_id, since)
+
+    def follows_scanned(self, mails: Mapping[int, int]) -> None:
+        """Follow id -> how many mails its thread has."""
+        follows.scanned(self._conn, self.mailbox_id, mails)
+
+    def thread_grew(self, threads: Mapping[str, int]) -> None:
+        """Thread -> so many more mails."""
+        follows.arrived(self._conn, self.mailbox_id, threads)
+
+    def follow(
+        self, thread: str, target: str, subject_hash: str, filing_id: int, since: float, now: float, *, scanned: bool
+    ) -> None:
+        """Follow the thread to this target; `since` is the arrival of the mail that began it."""
+        follows.begin(
+            self._conn,
+            self.mailbox_id,
+            thread,
+            target,
+            subject_hash=subject_hash,
+            filing_id=filing_id,
+            since=since,
+            now=now,
+            scanned=scanned,
+        )
+
+    def redirect_follows(
+        self, connection_id: int, message_key: str, left: Sequence[str], to: str, *, before: float, now: float
+    ) -> None:
+        """Everybody who holds this mail and follows its conversation to one of `left`, since before then, follows it to
+        `to` from now on."""
+        follows.redirect(self._conn, connection_id, message_key, left, to, before=before, now=now)
+
+    def threads_of(self, connection_id: int, message_keys: Sequence[str]) -> list[str]:
+        """The threads of this mailbox in which filed mails with these keys lie."""
+        return follows.threads_of(self._conn, self.mailbox_id, connection_id, message_keys)
+
+    def end_follows(self, threads: Sequence[str], reason: str) -> int:
+        return follows.end(self._conn, self.mailbox_id, threads, reason)
+
+    def end_follows_to(self, targets: Sequence[str], reason: str) -> int:
+        """Of this mailbox."""
+        return follows.end_of(self._conn, self.mailbox_id, targets, reason)
 
     # the mailbox itself
 
@@ -117,6 +191,10 @@ class Transaction:
         also brings an open one to the front, at once.
         """
         return sightings.see(self._conn, self.mailbox_id, intents, now)
+
+    def hold_triggers(self, now: float, since: float, limit: int) -> int:
+        """Park the open mails with a trigger category beyond `limit` since then; how many."""
+        return sightings.hold_triggers(self._conn, self.mailbox_id, now, since, limit)
 
     def claim(self, now: float, limit: int) -> list[Sighting]:
         """Open and due ones, those a person waits for first, then oldest first. The attempt is counted here, before the
@@ -202,6 +280,28 @@ class Transaction:
         """Sent or parked -> planned, for a new try, if `who` has claimed it (None: whoever has); the claim stays.
         Whether it was one of these."""
         return filings.reset(self._conn, filing_id, who)
+
+    def filings_of(self, connection_id: int, message_keys: Sequence[str]) -> dict[str, list[Filing]]:
+        """Every filing of these mails, by message key."""
+        return filings.of_messages(self._conn, connection_id, message_keys)
+
+    def filings_with(self, connection_id: int, filing_id: int | None) -> list[Filing]:
+        """Every filing of the mail that this one files."""
+        return filings.with_(self._conn, connection_id, filing_id)
+
+    def note_undo(self, filing_ids: Sequence[int], error: str) -> None:
+        """They could not be taken back; the trace says why."""
+        filings.note(self._conn, filing_ids, {"undo": {"error": error}})
+
+    def moved(self, filing_ids: Sequence[int]) -> None:
+        """The mail is at another item now; what these filings created stays known."""
+        filings.moved(self._conn, filing_ids)
+
+    def undone(self, filing_ids: Sequence[int], trace: Mapping[str, Any], now: float) -> set[int]:
+        """They are taken back, and what they began to follow ends; every copy of the mail is decided `undone`. The
+        mailboxes that hold one, to be woken."""
+        follows.end_by(self._conn, filing_ids, "undone")
+        return filings.undone(self._conn, filing_ids, trace, now)
 
     # creations
 

@@ -9,6 +9,7 @@ import pytest
 from sync.core.filing import MAX_FILE_BYTES, MAX_FILES, NAMED, Skip, complete, plan, with_owner
 from sync.core.markup import to_text
 from sync.core.matching import MAX_ADDRESSES, match
+from sync.core.placing import Place
 from sync.core.text import CUT_NOTE, EMAIL_LIMIT, TASK_LIMIT
 from sync.model import Abilities, Attachment, Entry, Filed, Message, RecordRef, Relation
 from sync.policy import Policy
@@ -58,7 +59,7 @@ def test_record_kind(
 @pytest.mark.parametrize(("kind", "record"), [("email", "email"), ("task", "task")])
 def test_a_mail_that_is_there_keeps_its_kind(kind: str, record: str) -> None:
     there = Filed(RecordRef(kind, "02s"))
-    entry = planned(KNOWN, Policy(crm_email_record="task" if kind == "email" else "auto"), existing=there)
+    entry = planned(KNOWN, Policy(crm_email_record="task" if kind == "email" else "auto"), place=Place(existing=there))
     assert (entry.record, entry.existing) == (record, there)
 
 
@@ -141,7 +142,7 @@ def test_the_mailboxes_own_user_is_related_to_an_email_record() -> None:
 def test_nothing_is_left_to_write_when_everybody_is_related(people: tuple | None, done: bool) -> None:
     refs = frozenset(RecordRef("contact" if one[:3] == "003" else "user", one) for one in people or ())
     there = None if people is None else Filed(RecordRef("email", "02s"), refs)
-    assert complete(planned(KNOWN, existing=there)) is done
+    assert complete(planned(KNOWN, place=Place(existing=there))) is done
 
 
 # --- body -----------------------------------------------------------------------------------------------------------
