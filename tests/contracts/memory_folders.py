@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from itertools import count
 
 from sync.core.mime import parse
-from sync.errors import Busy, CursorExpired, Missing, RemoteError
+from sync.errors import Busy, Conflict, CursorExpired, Missing, RemoteError
 from sync.model import LabelMap, LabelTree, Mark, Message, Outcome, Page, Seen
 from sync.ports import Meter
 from tests.contracts import memory_folder_tree as folder_tree
@@ -328,6 +328,27 @@ class FolderMail:
             and other.folder not in (mark.remove | {BIN})
         ]
         return [key for key in same if mails[key].folder in WATCHED] or same[:1]
+
+    def remove(self, labels: Sequence[str]) -> Sequence[Outcome]:
+        return [self._removed(label) for label in labels]
+
+    def _removed(self, label: str) -> Outcome:
+        self.line.call("folders.delete", writes=True)
+        box, name = self.box, name_of(label).casefold()
+        if name:
+            used = any(name in {each.casefold() for each in mail.categories} for mail in box.mails.values())
+        else:
+            used = any(mail.folder == label for mail in box.mails.values())
+            used = used or any(folder.parent == label for folder in box.folders.values())
+        if used:
+            return Outcome(label, Conflict("not empty"))
+        box.master.pop(name, None)
+        box.folders.pop(label, None)
+        return Outcome(label)
+
+    def present(self, labels: Sequence[str]) -> frozenset[str]:
+        self.line.call("folders.list", 2)
+        return frozenset(labels) & self.box.labels().keys()
 
     def lag(self, labels: Sequence[str]) -> Mapping[str, float]:
         out: dict[str, float] = {}

@@ -249,6 +249,24 @@ class MemoryMail:
         self.box.change(mark.id, set(mark.add) | ({"INBOX"} if back else set()), set(mark.remove))
         return Outcome(mark.id)
 
+    def remove(self, labels: Sequence[str]) -> Sequence[Outcome]:
+        return [self._removed(label) for label in labels]
+
+    def _removed(self, label: str) -> Outcome:
+        self.line.call("labels.delete", 5, writes=True)
+        path = self.box.paths.get(label)
+        if path is None:
+            return Outcome(label)
+        below = any(there[: len(path)] == path for key, there in self.box.paths.items() if key != label)
+        if below or any(label in mail.labels for mail in self.box.mails.values()):
+            return Outcome(label, Conflict("not empty"))
+        self.box.delete_label(label)
+        return Outcome(label)
+
+    def present(self, labels: Sequence[str]) -> frozenset[str]:
+        self.line.call("labels.list")
+        return frozenset(labels) & self.box.paths.keys()
+
     def lag(self, labels: Sequence[str]) -> Mapping[str, float]:
         self.line.call("lag", 25)
         lying = {label: [mail.received for mail in self.box.mails.values() if label in mail.labels] for label in labels}
