@@ -21,6 +21,7 @@ PAGE_RECORDS = 500
 MAX_PAGES = 20  # of one answer: 10,000 records and 40 units; then `more`
 INBOX = "INBOX"
 OUTGOING = frozenset({"SENT", "DRAFT"})  # a message with one of them was not received
+NO_ARRIVAL = frozenset({"DRAFT", "SPAM", "TRASH", "CHAT"})  # nor did one with these arrive
 
 
 @dataclass(slots=True)
@@ -34,7 +35,9 @@ class _State:
 
     def seen(self, message_id: str) -> Seen:
         archived = self.outside and not self.left_inbox and not self.labels & OUTGOING
-        return Seen(message_id, self.thread, frozenset(self.labels), archived)
+        arrived = self.arrived and not self.labels & NO_ARRIVAL
+        split = arrived and message_id == self.thread
+        return Seen(message_id, self.thread, frozenset(self.labels), archived, arrived, split)
 
 
 def read(api: Api, cursor: str | None) -> Page[Seen]:
@@ -107,8 +110,9 @@ def _apply(state: _State, kind: str, message: Mapping[str, Any], changed: set[st
     if kind == "labelsRemoved":
         state.labels -= changed
         state.left_inbox |= INBOX in changed
+        state.arrived |= "SPAM" in changed
         return
     state.labels |= changed
-    state.arrived |= kind == "messagesAdded"
+    state.arrived |= kind == "messagesAdded" or "SENT" in changed
     state.gained |= kind == "labelsAdded"
     state.outside |= INBOX not in state.labels

@@ -24,7 +24,7 @@ from sync.providers.google.quota import UNITS
 
 ROOT_URL = "https://gmail.googleapis.com"
 FIRST_WAIT, LONGEST_HINT = 2.0, 64.0  # seconds, of the truncated exponential back-off
-ANSWERLESS = frozenset({"messages.batchModify"})
+ANSWERLESS = frozenset({"messages.batchModify", "labels.delete"})
 # What the transports below raise when there was no answer, or half of one.
 TROUBLE = (
     OSError,
@@ -56,6 +56,7 @@ class Builders:
 
     users: Any
     messages: Any
+    threads: Any
     labels: Any
     history: Any
 
@@ -64,7 +65,7 @@ class Builders:
 def builders(client: Any) -> Builders:
     """Those of a client that `service` made: as safe to share."""
     users = client.users()
-    return Builders(users, users.messages(), users.labels(), users.history())
+    return Builders(users, users.messages(), users.threads(), users.labels(), users.history())
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,10 @@ from typing import Any
 
 from sync.core import mime
 from sync.errors import Busy, Missing, Rejected, RemoteError
-from sync.model import LabelMap, LabelTree, Mark, Message, Outcome, Page, Seen
+from sync.model import LabelMap, LabelTree, Mark, Message, Note, Outcome, Page, Seen
 from sync.ports import Meter
-from sync.providers.google import batch, changes, errors, tree
+from sync.providers.google import batch, changes, conversations, errors, tree
+from sync.providers.google import notes as own
 from sync.providers.google.changes import INBOX, OUTGOING
 from sync.providers.google.connection import TooLarge
 from sync.providers.google.http import ROOT_URL, Api, Call, service
@@ -104,6 +105,27 @@ class Gmail:
                 groups.setdefault(delta, []).append(mark.id)
         failed |= write(self._api, groups)
         return [Outcome(mark.id, failed.get(mark.id)) for mark in marks]
+
+    def remove(self, labels: Sequence[str]) -> Sequence[Outcome]:
+        """1 unit, and 6 for each label that is empty. A message in the trash or the junk does not keep its label."""
+        failed = tree.remove(self._api, labels) if labels else {}
+        return [Outcome(label, failed.get(label)) for label in labels]
+
+    def present(self, labels: Sequence[str]) -> frozenset[str]:
+        """1 unit, whatever their number."""
+        return tree.present(self._api, labels) if labels else frozenset()
+
+    def conversations(self, threads: Sequence[str]) -> Mapping[str, Sequence[Seen]]:
+        """40 units per thread."""
+        return conversations.read(self._api, threads)
+
+    def put(self, notes: Sequence[Note]) -> Sequence[Outcome]:
+        """25 units for a new one, 30 for one that replaces another."""
+        return own.put(self._api, self.address, notes)
+
+    def take(self, ids: Sequence[str]) -> Sequence[Outcome]:
+        """25 units each; they go to the trash, from where Gmail deletes them after 30 days."""
+        return own.take(self._api, ids)
 
     def lag(self, labels: Sequence[str]) -> Mapping[str, float]:
         """The date on which the oldest message of each label reached the mailbox: Gmail does not tell when it was

@@ -32,6 +32,7 @@ UNITS: Mapping[str, int] = MappingProxyType(
         "messages.trash": 20,
         "messages.insert": 25,
         "messages.import": 25,
+        "threads.get": 40,
         "messages.batchModify": 50,
         "messages.batchDelete": 50,
         "stop": 50,

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from sync.core.labels import LONGEST_PATH, clean, fit
-from sync.errors import Conflict, RemoteError
+from sync.errors import Conflict, Missing, RemoteError
 from sync.model import LabelMap, LabelTree, Node
 from sync.providers.google import batch, errors
 from sync.providers.google.http import Api, Call
@@ -106,8 +106,7 @@ def _level(run: _Run, nodes: Sequence[Node]) -> None:
     for node in nodes:
         if node.remote_id in run.labels.names:
             run.ids[node.key] = node.remote_id
-            if node.rename and run.labels.names[node.remote_id] != run.path(node):
-                _rename(run, node, node.remote_id)
+    _rename(run, [node for node in nodes if node.rename and node.remote_id in run.labels.names])
     _create(run, [node for node in nodes if node.key not in run.ids and not _adopt(run, node)])
 
 
@@ -120,23 +119,37 @@ def _adopt(run: _Run, node: Node) -> bool:
     return True
 
 
-def _rename(run: _Run, node: Node, label_id: str) -> None:
-    """Rename a label and all below it: Gmail's own page does the latter, its API does not."""
-    old, wanted = run.labels.names[label_id], run.path(node)
-    new = wanted if _fold(old) == _fold(wanted) else run.labels.free(wanted)
-    if new == old:
-        return
-    moves = {label_id: new}
-    moves |= {below: new + run.labels.names[below][len(old) :] for below in run.labels.below(old)}
+def _rename(run: _Run, nodes: Sequence[Node]) -> None:
+    """Rename labels and all below them, also those that are not in the tree: Gmail's own page does the latter, its API
+    does not. What is below goes first: whoever dies in between finds the parent under its old name, and goes on."""
+    below: dict[str, str] = {}
+    own: dict[str, str] = {}
+    for node in nodes:
+        label_id = run.ids[node.key]
+        old, wanted = run.labels.names[label_id], run.path(node)
+        if old == wanted:
+            continue
+        new = wanted if _fold(old) == _fold(wanted) else run.labels.free(wanted)
+        if new == old:
+            continue
+        for child in run.labels.below(old):
+            moved = new + run.labels.names[child][len(old) :]
+            below[child] = moved if _fold(old) == _fold(new) else run.labels.free(moved)
+            run.labels.put(child, below[child])
+        own[label_id] = new
+        run.labels.put(label_id, new)
+        run.renamed.append(node.key)
+    _patch(run, below)
+    _patch(run, own)
+
+
+def _patch(run: _Run, names: Mapping[str, str]) -> None:
     patch = run.api.build.labels.patch
-    calls = [
-        Call("labels.patch", patch(userId="me", id=key, body={"name": name})) for key, name in sorted(moves.items())
-    ]
-    for (key, name), answer in zip(sorted(moves.items()), batch.run(run.api, calls), strict=True):
+    calls = [Call("labels.patch", patch(userId="me", id=key, body={"name": name})) for key, name in names.items()]
+    for key, answer in zip(names, batch.run(run.api, calls), strict=True):
         if isinstance(answer, RemoteError):
             raise answer
-        run.labels.put(key, str(answer.get("name", name)))
-    run.renamed.append(node.key)
+        run.labels.put(key, str(answer.get("name", names[key])))
 
 
 def _create(run: _Run, nodes: Sequence[Node]) -> None:
@@ -165,6 +178,64 @@ def _create(run: _Run, nodes: Sequence[Node]) -> None:
     for node in raced:
         if not _adopt(run, node):
             raise Conflict("a label's name is taken", vendor=errors.VENDOR, operation="labels.create", status=409)
+
+
+def present(api: Api, labels: Sequence[str]) -> frozenset[str]:
+    """Which of these user labels there are."""
+    return frozenset(labels) & _list(api).names.keys()
+
+
+def remove(api: Api, labels: Sequence[str]) -> dict[str, RemoteError]:
+    """Delete labels that are empty, children before parents; errors by id. What is gone is removed."""
+    there = _list(api)
+    wanted = [label for label in dict.fromkeys(labels) if label in there.names]
+    failed = _full(api, wanted)
+    going: dict[int, list[str]] = {}
+    for label in wanted:
+        if label not in failed:
+            going.setdefault(there.names[label].count("/"), []).append(label)
+    for _, level in sorted(going.items(), reverse=True):
+        parents = {path for name in there.names.values() for path in _above(name)}
+        failed |= {label: _kept() for label in level if _fold(there.names[label]) in parents}
+        free = [label for label in level if label not in failed]
+        calls = [Call("labels.delete", api.build.labels.delete(userId="me", id=label)) for label in free]
+        for label, answer in zip(free, batch.run(api, calls), strict=True):
+            if isinstance(answer, RemoteError) and not isinstance(answer, Missing):
+                failed[label] = answer
+            else:
+                del there.names[label]
+    return failed
+
+
+def _full(api: Api, labels: Sequence[str]) -> dict[str, RemoteError]:
+    """Those in which a message lies, and those of which it is not known. `messagesTotal` counts the trash and the junk
+    too, a list does not (1 unit, 5 more where there is something)."""
+    get, search = api.build.labels.get, api.build.messages.list
+    failed: dict[str, RemoteError] = {}
+    filled = []
+    counts = batch.run(api, [Call("labels.get", get(userId="me", id=label)) for label in labels])
+    for label, count in zip(labels, counts, strict=True):
+        if isinstance(count, RemoteError):
+            failed |= {} if isinstance(count, Missing) else {label: count}
+        elif count.get("messagesTotal", 0) > 0:
+            filled.append(label)
+    lists = [Call("messages.list", search(userId="me", labelIds=[label], maxResults=1)) for label in filled]
+    for label, answer in zip(filled, batch.run(api, lists), strict=True):
+        if isinstance(answer, RemoteError):
+            failed[label] = answer
+        elif answer.get("messages"):
+            failed[label] = _kept()
+    return failed
+
+
+def _above(name: str) -> list[str]:
+    """The folded paths of all labels that this one lies below."""
+    parts = _fold(name).split("/")
+    return ["/".join(parts[:depth]) for depth in range(1, len(parts))]
+
+
+def _kept() -> Conflict:
+    return Conflict("a mail or a label lies in it", vendor=errors.VENDOR, operation="labels.delete")
 
 
 def _body(path: str, node: Node) -> dict[str, Any]:

@@ -80,7 +80,8 @@ CASES: Mapping[str, tuple[Sequence[Record], set[str] | None, bool]] = {
 def test_a_message_that(name: str) -> None:
     records, labels, archived = CASES[name]
     seen = fold(*records)
-    expected = {} if labels is None else {"m": Seen("m", "t-m", frozenset(labels), archived)}
+    arrived = any("messagesAdded" in one for one in records) and not (labels or set()) & changes.NO_ARRIVAL
+    expected = {} if labels is None else {"m": Seen("m", "t-m", frozenset(labels), archived, arrived)}
     assert seen == expected
 
 
