@@ -19,7 +19,7 @@ from tests.contracts.mail_world import CountingMeter, FaultKind, State
 from tests.sandboxed import Sandbox
 
 SYSTEM = {"INBOX", "SENT", "UNREAD", "STARRED", "DRAFT", "TRASH", "SPAM", "IMPORTANT"}
-WRITING = ("create", "patch", "update", "delete", "modify", "batchModify", "insert")
+WRITING = ("create", "patch", "update", "delete", "modify", "batchModify", "insert", "trash")
 API = "^/(gmail|batch)"  # the token endpoint is never struck
 _numbers = count(1)
 
@@ -43,6 +43,18 @@ class GmailMailbox:
 
     def _arrive(self, raw: bytes, labels: Sequence[str]) -> str:
         return str(self._act("deliver", raw_base64=base64.b64encode(raw).decode(), labels=list(labels))["id"])
+
+    def draft(self, raw: bytes) -> str:
+        return self._arrive(raw, ["DRAFT"])
+
+    def junk(self, raw: bytes) -> str:
+        return self._arrive(raw, ["SPAM", "UNREAD"])
+
+    def throw_away(self, message_id: str) -> None:
+        self._act("trash", message=message_id)
+
+    def lying(self, label: str) -> Sequence[str]:
+        return [one["id"] for one in self.api("GET", f"messages?labelIds={label}").get("messages", ())]
 
     def drop(self, message_id: str, label: str, *, move: bool = True) -> str:
         self._act("drop_message", message=message_id, label=label, move=move)
@@ -114,6 +126,7 @@ class GmailWorld:
     name: str = "gmail"
     places: bool = False
     named_markers: bool = False
+    cuts: bool = True
     boxes: list[GmailMailbox] = field(default_factory=list)
     grants: Grants = field(init=False)
     tls: ssl.SSLContext = field(init=False)

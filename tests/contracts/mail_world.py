@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime
 from itertools import count
 from typing import Literal, Protocol
 
+from sync.core.labels import clean
 from sync.errors import Busy
+from sync.model import SUMMARY_SENDER, Note
 from sync.ports import MailProvider, Meter
 
 FaultKind = Literal["throttled", "down", "reset", "lost", "revoked"]
@@ -77,6 +80,18 @@ class UserMailbox(Protocol):
 
     def state(self, message_id: str) -> State: ...
 
+    def draft(self, raw: bytes) -> str:
+        """The user saves a draft. Its id."""
+
+    def junk(self, raw: bytes) -> str:
+        """A mail arrives that is taken for junk. Its id."""
+
+    def throw_away(self, message_id: str) -> None:
+        """Into the trash, as the vendor's own page does it; it keeps its id and can be taken back."""
+
+    def lying(self, label: str) -> Sequence[str]:
+        """What the user sees in a label or folder: ids, in no order; without what was thrown away."""
+
     def thread(self, message_id: str) -> str:
         """The conversation's id as the vendor's API tells it."""
 
@@ -86,6 +101,7 @@ class MailWorld(Protocol):
 
     name: str
     places: bool  # a mail lies in one folder, so that the next drop takes it out of the last
+    cuts: bool  # a long conversation goes on as another one, so that a mail which begins one may belong to it
     named_markers: bool  # the id of a marker is its name, and a mail can have one that is on no list
 
     def read_calls(self, count: int) -> int:
@@ -167,4 +183,16 @@ def mail(
     message.set_content(body)
     if attachment is not None:
         message.add_attachment(attachment, maintype="application", subtype="octet-stream", filename="plan.bin")
+    return message.as_bytes(policy=message.policy.clone(linesep="\r\n"))
+
+
+def written(note: Note) -> bytes:
+    """A note as a mail, for mail systems in memory."""
+    message = EmailMessage()
+    message["From"] = Address(clean(note.sender), addr_spec=SUMMARY_SENDER)
+    message["Subject"] = clean(note.subject)
+    message["Date"] = format_datetime(note.date)
+    message["Message-ID"] = f"<note-{next(_numbers)}@mailspan.invalid>"
+    message.set_content(note.text)
+    message.add_alternative(note.html, subtype="html")
     return message.as_bytes(policy=message.policy.clone(linesep="\r\n"))

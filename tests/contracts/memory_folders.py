@@ -381,11 +381,12 @@ def _write(at: int, told: frozenset[tuple[str, str]]) -> str:
 
 @dataclass(slots=True)
 class FolderWorld(Service):
-    """Mailboxes with folders. `name`, `places` and `named_markers` as in `MailWorld`."""
+    """Mailboxes with folders. `name`, `places`, `named_markers` and `cuts` as in `MailWorld`."""
 
     name: str = "folders"
     places: bool = True
     named_markers: bool = True
+    cuts: bool = False
     boxes: list[FolderMailbox] = field(default_factory=list)
 
     def mailbox(self, address: str = "alex@mailspan.example") -> FolderMailbox:

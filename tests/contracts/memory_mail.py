@@ -9,15 +9,16 @@ from itertools import count
 
 from sync.core.labels import clean
 from sync.core.mime import parse
-from sync.errors import Busy, Conflict, CursorExpired, Missing, RemoteError
-from sync.model import LabelMap, LabelTree, Mark, Message, Outcome, Page, Seen
+from sync.errors import Busy, Conflict, CursorExpired, Missing, Rejected, RemoteError
+from sync.model import LabelMap, LabelTree, Mark, Message, Note, Outcome, Page, Seen
 from sync.ports import Meter
-from tests.contracts.mail_world import CountingMeter, State
+from tests.contracts.mail_world import CountingMeter, State, written
 from tests.contracts.memory_service import Allowance, Line, Service
 
 PER_CALL = 50
 BULK = 50.0  # units of a change of many mails at once, which is cheaper than 5 for each from 11 on (providers.md 1.1)
-SYSTEM = frozenset({"INBOX", "SENT", "UNREAD", "STARRED"})
+SYSTEM = frozenset({"INBOX", "SENT", "UNREAD", "STARRED", "DRAFT", "SPAM", "TRASH"})
+ASIDE = frozenset({"DRAFT", "SPAM", "TRASH"})  # a message with one of them did not arrive
 
 
 @dataclass(slots=True)
@@ -26,6 +27,7 @@ class _Mail:
     thread: str
     labels: set[str]
     received: float
+    note: Note | None = None  # Mailspan put it there
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +61,34 @@ class MemoryMailbox:
     def sent(self, raw: bytes, *, to_self: bool = False) -> str:
         return self._add(raw, {"SENT", "INBOX"} if to_self else {"SENT"})
 
-    def _add(self, raw: bytes, labels: set[str]) -> str:
+    def draft(self, raw: bytes) -> str:
+        return self._add(raw, {"DRAFT"})
+
+    def junk(self, raw: bytes) -> str:
+        return self._add(raw, {"SPAM", "UNREAD"})
+
+    def throw_away(self, message_id: str) -> None:
+        self.change(message_id, {"TRASH"}, {"INBOX"})
+
+    def lying(self, label: str) -> Sequence[str]:
+        return [key for key, mail in self.mails.items() if label in mail.labels and not mail.labels & ASIDE]
+
+    def _add(self, raw: bytes, labels: set[str], note: Note | None = None) -> str:
         parsed = parse(raw)
         known = {parse(mail.raw).message_id: mail.thread for mail in self.mails.values()}
         number = next(self._numbers)
-        thread = next((known[key] for key in parsed.references if key in known), f"thread-{number}")
-        self.mails[f"mail-{number}"] = _Mail(raw, thread, labels, self.world.clock())
+        answered = [known[key] for key in (*parsed.references, parsed.in_reply_to) if key in known]
+        full = {key for key in answered if sum(mail.thread == key for mail in self.mails.values()) >= self.world.thread}
+        thread = next((key for key in answered if key not in full), f"thread-{number}")
+        self.mails[f"mail-{number}"] = _Mail(raw, thread, labels, self.world.clock(), note)
         self.events.append(_Event(next(self._numbers), f"mail-{number}", None, frozenset(labels)))
         return f"mail-{number}"
+
+    def insert(self, note: Note) -> str:
+        """A note as it lies in the mailbox, read, under its own date."""
+        key = self._add(written(note), {note.place}, note)
+        self.mails[key].received = note.date.timestamp()
+        return key
 
     def change(self, key: str, add: Set[str], remove: Set[str]) -> None:
         """Labels on and off; only what really changes is an event."""
@@ -195,7 +217,12 @@ class MemoryMail:
         left = any("INBOX" in (event.before or ()) and "INBOX" not in event.after for event in stretch)
         outside = any(_gained(event) and "INBOX" not in event.after for event in stretch)
         labels = stretch[-1].after
-        return Seen(key, self._thread(key), labels, outside and not left and "SENT" not in labels)
+        arrived = any(_arrived(event) for event in stretch) and not labels & ASIDE
+        archived = outside and not left and "SENT" not in labels
+        return Seen(key, self._thread(key), labels, archived, arrived, arrived and self._begins(key))
+
+    def _begins(self, key: str) -> bool:
+        return self._thread(key).rpartition("-")[2] == key.rpartition("-")[2]
 
     def _thread(self, key: str) -> str:
         return self.box.mails[key].thread if key in self.box.mails else ""
@@ -205,7 +232,7 @@ class MemoryMail:
         found = [
             Seen(key, mail.thread, frozenset(mail.labels & wanted))
             for key, mail in self.box.mails.items()
-            if mail.labels & wanted
+            if mail.labels & wanted and not mail.labels & ASIDE
         ]
         return self.line.listing("dropped", 5.0 * max(len(wanted), 1), found)
 
@@ -250,22 +277,74 @@ class MemoryMail:
         return Outcome(mark.id)
 
     def remove(self, labels: Sequence[str]) -> Sequence[Outcome]:
-        return [self._removed(label) for label in labels]
+        if not labels:
+            return []
+        with self.line.answer("remove", 1.0 + 6.0 * len(labels), writes=True) as trouble:
+            return [self._removed(label) for label in (labels[: len(labels) // 2] if trouble == "cut" else labels)]
 
     def _removed(self, label: str) -> Outcome:
-        self.line.call("labels.delete", 5, writes=True)
-        path = self.box.paths.get(label)
-        if path is None:
-            return Outcome(label)
-        below = any(there[: len(path)] == path for key, there in self.box.paths.items() if key != label)
-        if below or any(label in mail.labels for mail in self.box.mails.values()):
-            return Outcome(label, Conflict("not empty"))
-        self.box.delete_label(label)
+        path = self.box.paths.get(label, ())
+        below = any(len(there) > len(path) and there[: len(path)] == path for there in self.box.paths.values())
+        if path and (below or self.box.lying(label)):
+            return Outcome(label, Conflict("a mail or a label lies in it"))
+        if path:
+            self.box.delete_label(label)
         return Outcome(label)
 
     def present(self, labels: Sequence[str]) -> frozenset[str]:
+        if not labels:
+            return frozenset()
         self.line.call("labels.list")
         return frozenset(labels) & self.box.paths.keys()
+
+    def conversations(self, threads: Sequence[str]) -> Mapping[str, Sequence[Seen]]:
+        if not threads:
+            return {}
+        self.line.call("conversations", 40.0 * len(set(threads)))
+        out: dict[str, list[Seen]] = {thread: [] for thread in threads}
+        for key, mail in self.box.mails.items():
+            if mail.thread in out and not mail.labels & ASIDE:
+                out[mail.thread].append(Seen(key, mail.thread, frozenset(mail.labels), at=mail.received))
+        return {thread: sorted(found, key=lambda seen: seen.at) for thread, found in out.items()}
+
+    def put(self, notes: Sequence[Note]) -> Sequence[Outcome]:
+        """Two calls, as where a note cannot be changed: whoever dies in between leaves the old one and the new."""
+        if not notes:
+            return []
+        if any(note.unsure for note in notes):
+            self.line.call("look", 15.0)
+        with self.line.answer("put", 25.0 * len(notes), writes=True) as trouble:
+            made = [self._there(note) for note in (notes[: len(notes) // 2] if trouble == "cut" else notes)]
+        old = {key for note, there in zip(notes, made, strict=True) for key in self._replaced(note, there)}
+        if old:
+            self._trash("put", sorted(old))
+        lost = Conflict("a label is gone")
+        return [Outcome(note.key, None if key else lost, id=key) for note, key in zip(notes, made, strict=True)]
+
+    def _there(self, note: Note) -> str:
+        if note.place not in self.box.paths:
+            return ""
+        same = [key for key in self.box.lying(note.place) if _same(self.box.mails[key].note, note)]
+        return same[0] if same and note.unsure else self.box.insert(note)
+
+    def _replaced(self, note: Note, there: str) -> set[str]:
+        if not there:
+            return set()
+        mails = self.box.mails
+        same = {key for key, mail in mails.items() if mail.note and mail.note.key == note.key and note.unsure}
+        return {key for key in same | {note.previous} if key in mails and key != there}
+
+    def take(self, ids: Sequence[str]) -> Sequence[Outcome]:
+        if not ids:
+            return []
+        there = {key: self.box.mails[key].note is not None for key in ids if key in self.box.mails}
+        self._trash("take", [key for key, ours in there.items() if ours])
+        return [Outcome(key, None if there.get(key, True) else Rejected("no note of ours")) for key in ids]
+
+    def _trash(self, method: str, keys: Sequence[str]) -> None:
+        with self.line.answer(method, 25.0 * len(keys), writes=bool(keys)) as trouble:
+            for key in keys[: len(keys) // 2] if trouble == "cut" else keys:
+                self.box.change(key, {"TRASH"}, self.box.mails[key].labels - SYSTEM)
 
     def lag(self, labels: Sequence[str]) -> Mapping[str, float]:
         self.line.call("lag", 25)
@@ -277,13 +356,24 @@ def _gained(event: _Event) -> bool:
     return event.before is None or bool(event.after - event.before)
 
 
+def _arrived(event: _Event) -> bool:
+    """It came, or the user took it out of the junk."""
+    return event.before is None or ("SPAM" in event.before and "SPAM" not in event.after)
+
+
+def _same(lying: Note | None, note: Note) -> bool:
+    return lying is not None and (lying.key, lying.revision) == (note.key, note.revision)
+
+
 @dataclass(slots=True)
 class MemoryWorld(Service):
-    """Mailboxes with labels. `name`, `places` and `named_markers` as in `MailWorld`."""
+    """Mailboxes with labels. `name`, `places`, `named_markers` and `cuts` as in `MailWorld`."""
 
     name: str = "memory"
     places: bool = False
     named_markers: bool = False
+    cuts: bool = True
+    thread: int = 100  # mails of a conversation; the next one begins another
     boxes: list[MemoryMailbox] = field(default_factory=list)
 
     def mailbox(self) -> MemoryMailbox:

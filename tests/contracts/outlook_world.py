@@ -164,6 +164,7 @@ class OutlookWorld:
     name: str = "outlook"
     places: bool = True
     named_markers: bool = True
+    cuts: bool = False
     boxes: list[OutlookMailbox] = field(default_factory=list)
     grants: Grants = field(init=False)
     tls: ssl.SSLContext = field(init=False)
