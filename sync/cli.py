@@ -271,6 +271,26 @@ def retry(ids: tuple[int, ...], everything: bool, as_json: bool) -> None:
 
 
 @main.command()
+@click.argument("message_id")
+@click.option(
+    "--wait", default=30.0, type=click.FloatRange(0, 600), help="Seconds to wait for the end; 0: do not wait."
+)
+@json_option
+@refusals
+def undo(message_id: str, wait: float, as_json: bool) -> None:
+    """Take back what was filed of a mail: its records, what was created with them and nobody has touched, its marks.
+
+    MESSAGE_ID is the mail's Message-ID, or its number as `mailspan status` and `explain` show it. The workers do it.
+    """
+    from sync import report
+
+    with opened(settings.load()) as store:
+        found = report.undo(store, message_id, wait, time.time, time.sleep)
+    _print(found, as_json, report.show_undo)
+    sys.exit(0 if found["ended"] in ("undone", "asked") else 1)
+
+
+@main.command()
 @json_option
 @refusals
 def doctor(as_json: bool) -> None:

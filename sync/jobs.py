@@ -6,7 +6,9 @@ import contextlib
 import os
 import socket
 import time
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import structlog
 from redis import Redis
@@ -16,7 +18,9 @@ from rq.serializers import JSONSerializer
 from sqlalchemy.exc import OperationalError
 
 from sync import wiring
+from sync.engine import feed as feeds
 from sync.engine import wake as engine
+from sync.errors import Busy, Denied
 from sync.store.trouble import trouble
 
 log = structlog.get_logger()
@@ -24,10 +28,32 @@ log = structlog.get_logger()
 QUEUE = "mailspan"
 QUEUED_SECONDS = 10  # a hint that was queued this long ago counts as lost
 POKE = "mailspan:poke"  # a mailbox is due before the next tick
-PASSES = 2  # hints that are given to others after a wake here could not go on
+PASSES = 2  # times that a hint is given to others by a worker that could not go on lately
+UNWELL_SECONDS = 30.0  # what "lately" is, unless a wake ends well before
 REST_SECONDS = 2.0  # of a worker that cannot reach the database, so that the others get what it gave back
 TICK_LOCK = "mailspan:tick"
-_passing: dict[int, int] = {}  # by mailbox: how many hints still go to others
+
+
+@dataclass(slots=True)
+class _Health:
+    """Whether wakes in this process could go on. After one that could not, perhaps only this host is cut off from a
+    service: hints are given back, so that idle workers elsewhere get them, but not for ever: there may be none."""
+
+    unwell_until: float = 0.0  # monotonic
+    passed: Counter[int] = field(default_factory=Counter)  # by mailbox
+
+    def judge(self, *, well: bool) -> None:
+        self.unwell_until = 0.0 if well else time.monotonic() + UNWELL_SECONDS
+
+    def passes_on(self, mailbox_id: int) -> bool:
+        if time.monotonic() < self.unwell_until and self.passed[mailbox_id] < PASSES:
+            self.passed[mailbox_id] += 1
+            return True
+        del self.passed[mailbox_id]
+        return False
+
+
+_health = _Health()
 WORKER = f"{socket.gethostname()}:{os.getpid()}"
 
 
@@ -58,8 +84,7 @@ def wake(mailbox_id: int) -> None:
     app = wiring.current()
     with _hinting(mailbox_id):
         app.redis.delete(f"mailspan:queued:{mailbox_id}")
-    if _passing.get(mailbox_id, 0) > 0:  # perhaps only this host cannot reach a service: let another one try
-        _passing[mailbox_id] -= 1
+    if _health.passes_on(mailbox_id):
         with _hinting(mailbox_id):
             hint(app.redis, mailbox_id)
         return
@@ -74,18 +99,17 @@ def wake(mailbox_id: int) -> None:
             guard_seconds=app.settings.http_timeout_seconds,
         )
     except OperationalError as error:  # perhaps only this host cannot reach the database: let another one have it
+        _health.judge(well=False)
         log.warning("wake.no_database", mailbox=mailbox_id, error=str(trouble(error)))
         with _hinting(mailbox_id):
             hint(app.redis, mailbox_id)
         time.sleep(REST_SECONDS)
         return
-    _passing.pop(mailbox_id, None)
     wait = report.next_look - time.time()
     log.debug("wake", mailbox=mailbox_id, ended=report.ended, next_look_in=round(wait, 3))
     if report.ended not in ("done", "busy"):
         return
-    if report.ended == "busy" and wait > 0:
-        _passing[mailbox_id] = PASSES
+    _health.judge(well=report.ended == "done" or wait <= 0)
     with _hinting(mailbox_id):
         if wait <= 0:  # there is more to do, but the others have waited long enough
             hint(app.redis, mailbox_id)
@@ -105,6 +129,27 @@ def _hinting(mailbox_id: int) -> Iterator[None]:
         log.warning("hint.lost", mailbox=mailbox_id, error=type(error).__name__)
 
 
+def feed(connection_id: int) -> None:
+    """Ask one CRM what changed, and wake the mailboxes that show it."""
+    app = wiring.current()
+    try:
+        crm, wants = app.feed(connection_id)
+        woken = feeds.run(app.store, connection_id, crm, wants) if wants else set()
+    except (Busy, Denied) as error:  # the next feed goes on where the last one ended
+        log.warning("feed.refused", connection=connection_id, error=str(error))
+        return
+    for mailbox_id in sorted(woken):
+        knock(app, mailbox_id)
+
+
+def _feeds(app: wiring.App, now: float) -> None:
+    """Have the CRMs asked whose turn it is. A job that is lost is made up for by the next one."""
+    for connection_id in app.store.feeds_due(now):
+        if app.store.claim_feed(connection_id, now, now + app.settings.feed_seconds):
+            ttl = int(app.settings.feed_seconds)
+            queue(app.redis).enqueue("sync.jobs.feed", connection_id, result_ttl=0, failure_ttl=3600, ttl=max(ttl, 10))
+
+
 def tick(app: wiring.App) -> float:
     """Hint at every mailbox that is dirty, due, or was left by a dead worker. Returns the seconds to the next tick.
 
@@ -122,6 +167,7 @@ def tick(app: wiring.App) -> float:
         return period
     try:
         queued = [mailbox_id for mailbox_id in due if hint(app.redis, mailbox_id)]
+        _feeds(app, now)
     finally:
         lock.release()
     floor = 0.2 if queued else 1.0  # those that are due and queued already need the workers, not us

@@ -126,14 +126,61 @@ def explain(store: Store, open_ports: Callable[[int], Ports], message_id: str) -
     `message_id` may lack its angle brackets, or be the number of a copy as `status` shows it. `open_ports` gives both
     ends of a mailbox; where it raises `ConfigError` or a remote error, ids remain without names.
     """
-    wanted = message_id.strip()
-    if wanted.isdecimal():
-        key = store.message_hash(int(wanted))
-    else:
-        wanted = wanted if wanted.startswith("<") else f"<{wanted}>"
-        key = store.hash(wanted)
+    wanted, key = _key(store, message_id)
     found = store.explain(key) if key else []
     return {"message_id": wanted, "filings": [_explained(store, open_ports, item) for item in found]}
+
+
+def _key(store: Store, message_id: str) -> tuple[str, str | None]:
+    """A mail as a person names it, and as the store does."""
+    wanted = message_id.strip()
+    if wanted.isdecimal():
+        return wanted, store.message_hash(int(wanted))
+    wanted = wanted if wanted.startswith("<") else f"<{wanted}>"
+    return wanted, store.hash(wanted)
+
+
+def undo(
+    store: Store, message_id: str, wait: float, clock: Callable[[], float], sleep: Callable[[float], None]
+) -> dict[str, Any]:
+    """Have a mail's filings taken back, and say how that ended: `undone` (with what was `left` and why), `asked` (not
+    waited for, or not done in time), `refused` (with the error), `unknown` (no such mail), `busy` (being filed)."""
+    wanted, key = _key(store, message_id)
+    until = clock() + wait
+    asked = store.undo(key) if key else None
+    while asked is not None and asked.busy and clock() < until:
+        sleep(0.5)
+        asked = store.undo(key or "")
+    out: dict[str, Any] = {"message_id": wanted, "left": []}
+    if asked is None or not (asked.filings or asked.busy):
+        return {**out, "ended": "unknown"}
+    if asked.busy:
+        return {**out, "ended": "busy"}
+    while clock() < until:
+        filings = [one.filing for one in store.explain(key or "")]
+        told = [(one.trace or {}).get("undo", {}) for one in filings]
+        if all(one.state == "undone" for one in filings):
+            return {**out, "ended": "undone", "left": sorted({line for one in told for line in one.get("left", ())})}
+        open_still = any(copy.state == "open" for one in store.explain(key or "") for copy in one.sightings)
+        errors = [one["error"] for one in told if "error" in one]
+        if errors and not open_still:
+            return {**out, "ended": "refused", "error": errors[0]}
+        sleep(0.3)
+    return {**out, "ended": "asked"}
+
+
+def show_undo(found: Mapping[str, Any]) -> None:
+    words = {
+        "undone": "taken back",
+        "asked": "the workers take it back; `mailspan explain` shows when it is done",
+        "refused": f"not taken back: {found.get('error', '')}",
+        "unknown": "no such mail was filed here",
+        "busy": "the mail is still being filed; try again in a moment",
+    }
+    console = _console()
+    console.print(words[found["ended"]], markup=False)
+    for line in found["left"]:
+        console.print(f"left: {line}", markup=False)
 
 
 def _explained(store: Store, open_ports: Callable[[int], Ports], item: Explanation) -> dict[str, Any]:

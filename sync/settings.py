@@ -180,6 +180,11 @@ class Settings:
     tick_seconds: float = _setting(
         "10", _number(0.2, 60), "Seconds between looks at which mailboxes are due, dirty or were left by a dead worker."
     )
+    feed_seconds: float = _setting(
+        "60",
+        _number(1, 3600),
+        "Seconds between looks at which opportunities, cases and other items changed in the CRM.",
+    )
     lease_seconds: float = _setting(
         "12", _number(1, 300), "Seconds for which a worker holds a mailbox before it must renew; recovery waits for it."
     )

@@ -19,9 +19,11 @@ from redis.retry import Retry
 from sync import embedded, log, policy, settings
 from sync.core.matching import MailboxIdentity
 from sync.engine.budget import Budget, Quota
+from sync.engine.feed import Wants
 from sync.engine.work import Ports
 from sync.errors import Denied
 from sync.model import Trigger
+from sync.modules import Scope
 from sync.policy import Policy
 from sync.ports import CrmProvider, MailProvider
 from sync.settings import ConfigError, Settings
@@ -55,6 +57,7 @@ class App:
         self._kept: OrderedDict[int, tuple[tuple[Any, ...], Ports]] = OrderedDict()
         self._grants: dict[tuple[Any, ...], Grants] = {}
         self._microsoft: dict[tuple[Any, ...], MicrosoftGrants] = {}
+        self._feeds: dict[tuple[Any, ...], CrmProvider] = {}
         self._lock = threading.Lock()
 
     def close(self) -> None:
@@ -93,6 +96,23 @@ class App:
             budgets=(mail_budget, crm_budget),
             put=PUT[mail.vendor],
         )
+
+    def feed(self, connection_id: int) -> tuple[CrmProvider, Wants]:
+        """A CRM as the connection's own user, and what is wanted of its items by policy. Raises `Denied`."""
+        connection = self.store.connection(connection_id)
+        wants: dict[int, Mapping[str, Scope]] = {}
+        first: Policy | None = None
+        for stored in self.store.policies():
+            options = policy.parse(stored.options)
+            if stored.crm_connection_id != connection_id or not options.enabled or not options.modules:
+                continue
+            first = first or options
+            wants[stored.id] = {rule.name: options.assign_to_scope for rule in options.modules}  # type: ignore[misc]
+        key = (connection_id, _digest(connection))
+        with self._lock:
+            if key not in self._feeds:
+                self._feeds[key] = self.crm(connection, first or Policy(), None)[0]
+            return self._feeds[key], wants
 
     def _mail(self, mailbox: Mailbox, connection: Connection) -> tuple[MailProvider, Budget]:
         if connection.vendor == "microsoft":

@@ -160,8 +160,9 @@ def _done(
     now, connection = work.clock(), work.ports.crm_connection
     stored = {name: (record.kind, record.id) for name, record in records.items()}
     if place.adopted and place.existing is not None:  # undo must not take away what others wrote
-        former = place.existing.item or RecordRef("", "")
-        stored |= {"adopted": stored["activity"], "former": (former.kind, former.id)}
+        stored["adopted"] = stored["activity"]
+        if place.existing.item is not None:
+            stored["former"] = (place.existing.item.kind, place.existing.item.id)
     tx.filed(case.filing.id, stored, [work.lease.mailbox_id], trace, now)
     tx.decide([case.sighting.id], "done", None, work.since(round_.before))
     tx.moved(place.leaves)

@@ -94,8 +94,7 @@ def removal(filings: Sequence[Filing]) -> Removal:
     for one in filings:
         records = {name: RecordRef(*value) for name, value in one.records.items()}
         if "adopted" in records:
-            former = records.get("former", RecordRef("", ""))
-            adopted.setdefault(records["adopted"], former if former.id else None)
+            adopted.setdefault(records["adopted"], records.get("former"))
         for name, record in records.items():
             if name.startswith("@"):
                 created[record] = None

@@ -16,7 +16,7 @@ from sync.modules import Change, Scope
 from sync.store.config import insert_new
 from sync.store.rows import Listed, StoredItem
 from sync.store.sightings import chunks
-from sync.store.tables import item, mailbox, policy
+from sync.store.tables import connection, item, mailbox, policy
 
 ACTIVE = "active"
 _TOUCHED: dict[str, Any] = {"due": sa.true(), "not_before": 0.0, "touches": item.c.touches + 1}
@@ -184,3 +184,18 @@ def _differs(conn: sa.Connection, changes: Mapping[str, Change]) -> list[str]:
             if changes[row.record_id].gone or row.version != changes[row.record_id].version:
                 out.add(row.record_id)
     return sorted(out)
+
+
+def feeds_due(conn: sa.Connection, now: float) -> list[int]:
+    """CRM connections of policies with modules whose changes are to be asked for."""
+    query = (
+        sa.select(connection.c.id, policy.c.options)
+        .join(policy, policy.c.crm_connection_id == connection.c.id)
+        .where(connection.c.feed_due <= now)
+    )
+    return sorted({row.id for row in conn.execute(query) if row.options.get("modules")})
+
+
+def claim_feed(conn: sa.Connection, connection_id: int, now: float, until: float) -> bool:
+    where = connection.c.id == connection_id, connection.c.feed_due <= now
+    return conn.execute(connection.update().where(*where).values(feed_due=until)).rowcount == 1

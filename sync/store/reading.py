@@ -8,7 +8,7 @@ from typing import Literal
 import sqlalchemy as sa
 
 from sync.store import filings, leases, sightings
-from sync.store.rows import Explanation, Health, ParkedItem, Sighting
+from sync.store.rows import Explanation, Health, ParkedItem, Sighting, Undoing
 from sync.store.tables import filing, mailbox, policy, sighting
 from sync.store.vault import Vault
 
@@ -92,3 +92,31 @@ def retry(conn: sa.Connection, which: Sequence[int] | Literal["all"], now: float
         leases.wake(conn, mailbox_id, urgent=True)
     values = {**sightings.REOPENED, "trigger": "retry", "rank": 0, "created_at": now}
     return conn.execute(sighting.update().where(wanted).values(values)).rowcount
+
+
+def undo(conn: sa.Connection, message_hash: str, now: float) -> Undoing:
+    """One copy of the mail is opened again for each organisation that holds it; its mailbox takes everything back."""
+    query = sa.select(filing.c.id, filing.c.connection_id, filing.c.state).where(filing.c.message_key == message_hash)
+    rows = conn.execute(query.order_by(filing.c.id)).all()
+    busy = [row for row in rows if row.state in ("planned", "sent")]
+    written = [row for row in rows if row.state in ("done", "parked", "moved")]
+    if busy or not written:
+        return Undoing(0, len(busy))
+    woken: list[int] = []
+    for connection_id in sorted({row.connection_id for row in written}):
+        ids = [row.id for row in written if row.connection_id == connection_id]
+        copies = (
+            sa.select(sighting.c.id, sighting.c.mailbox_id)
+            .join(mailbox, mailbox.c.id == sighting.c.mailbox_id)
+            .where(sighting.c.filing_id.in_(ids))
+            .order_by(sa.case((mailbox.c.status == "active", 0), else_=1), sighting.c.id)
+            .limit(1)
+        )
+        copy = conn.execute(copies).first()
+        if copy is None:
+            continue
+        leases.wake(conn, copy.mailbox_id, urgent=True)
+        values = {**sightings.REOPENED, "trigger": "undo", "rank": 0, "created_at": now}
+        conn.execute(sighting.update().where(sighting.c.id == copy.id).values(values))
+        woken.append(copy.mailbox_id)
+    return Undoing(len(written), 0, tuple(woken))

@@ -240,3 +240,12 @@ class Explanation:
 
     filing: Filing
     sightings: tuple[Sighting, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Undoing:
+    """What became of a request to undo: `filings` are taken back soon, `busy` are still being filed (ask again)."""
+
+    filings: int
+    busy: int
+    mailboxes: tuple[int, ...] = ()

@@ -11,7 +11,9 @@ from typing import Any, Literal, overload
 import sqlalchemy as sa
 
 from sync.core.labels import Remembered
-from sync.store import clock, leases, reading, sightings
+from sync.modules import Change as ItemChange
+from sync.modules import Scope
+from sync.store import clock, items, leases, reading, sightings
 from sync.store.database import TIMEOUT_SECONDS, Database, StoreError, migration
 from sync.store.leases import Lease
 from sync.store.rows import (
@@ -22,6 +24,7 @@ from sync.store.rows import (
     Mailbox,
     ParkedItem,
     StoredPolicy,
+    Undoing,
 )
 from sync.store.tables import ENCRYPTED, REVISION, cursor, installation
 from sync.store.transaction import Transaction
@@ -318,6 +321,43 @@ class Store:
         with self._database.writing() as conn:
             leases.renew(conn, lease, seconds, now)
             yield Transaction(conn, self._vault, lease)
+
+    # the feed of a CRM
+
+    def feeds_due(self, now: float) -> list[int]:
+        """CRM connections of policies with modules whose changes are to be asked for."""
+        with self._database.reading() as conn:
+            return items.feeds_due(conn, now)
+
+    def claim_feed(self, connection_id: int, now: float, until: float) -> bool:
+        """Whether nobody else asks before then."""
+        with self._database.writing() as conn:
+            return items.claim_feed(conn, connection_id, now, until)
+
+    def feed_cursor(self, connection_id: int) -> str | None:
+        with self._database.reading() as conn:
+            return sightings.get_cursor(conn, f"connection:{connection_id}", "feed")
+
+    def fan_out(
+        self,
+        connection_id: int,
+        changes: Sequence[ItemChange],
+        wants: Mapping[int, Mapping[str, Scope]],
+        cursor: str,
+    ) -> set[int]:
+        """Note what the feed told, in every mailbox that shows it or should, together with the cursor. `wants` says by
+        policy which kinds, and whose items. The mailboxes to wake."""
+        with self._database.writing() as conn:
+            woken = items.fan_out(conn, connection_id, changes, wants)
+            sightings.set_cursor(conn, f"connection:{connection_id}", "feed", cursor)
+            return woken
+
+    # undo
+
+    def undo(self, message_hash: str) -> Undoing:
+        """Ask for everything that was filed of this mail to be taken back, and wake who does it."""
+        with self._database.writing() as conn:
+            return reading.undo(conn, message_hash, time.time())
 
     # reading for people
 
