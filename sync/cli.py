@@ -272,9 +272,7 @@ def retry(ids: tuple[int, ...], everything: bool, as_json: bool) -> None:
 
 @main.command()
 @click.argument("message_id")
-@click.option(
-    "--wait", default=30.0, type=click.FloatRange(0, 600), help="Seconds to wait for the end; 0: do not wait."
-)
+@click.option("--wait", default=30.0, type=click.FloatRange(0, 600), help="Seconds to wait for it; 0: do not wait.")
 @json_option
 @refusals
 def undo(message_id: str, wait: float, as_json: bool) -> None:

@@ -183,7 +183,7 @@ class Settings:
     feed_seconds: float = _setting(
         "60",
         _number(1, 3600),
-        "Seconds between looks at which opportunities, cases and other items changed in the CRM.",
+        "Seconds between looks at which items (opportunities, cases, ...) changed in the CRM.",
     )
     lease_seconds: float = _setting(
         "12", _number(1, 300), "Seconds for which a worker holds a mailbox before it must renew; recovery waits for it."

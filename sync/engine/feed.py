@@ -1,4 +1,4 @@
-"""What changed in the CRM, asked once for the whole organisation and handed to the mailboxes that show it (design.md 9).
+"""What changed in the CRM, asked once for the whole organisation, for all mailboxes that show it (design.md 9).
 
 Its cost does not depend on how many users there are. A change may be told twice or late, and two workers may ask at the
 same time: the versions decide, and the cursor only moves on together with what it told.
