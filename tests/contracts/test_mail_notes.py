@@ -137,9 +137,7 @@ def test_what_a_record_says_is_no_header(provider: MailProvider, place: str, evi
     assert {one.email for one in message.mime.participants if one.role == "from"} == {SUMMARY_SENDER}
     assert all(one.role in ("from", "to") for one in message.mime.participants)
     assert "evil@widgets.example" not in {one.email for one in message.mime.participants}
-    assert (
-        message.mime.text.strip() == f"{' '.join(evil.split())} for Acme Corp" or "for Acme Corp" in message.mime.text
-    )
+    assert "for Acme Corp" in message.mime.text
     assert is_own(message)
 
 
