@@ -7,6 +7,7 @@ All five are in the middle of filing a batch when four of them lose a part of th
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -224,10 +225,10 @@ def alive(estate: Estate) -> list[str]:
 def test_hosts_that_are_cut_off_lose_and_double_nothing_and_join_again(estate: Estate) -> None:
     at_work = all_at_work(estate, "Vanished")
     begun = cut(estate, "vanish")
-    assert lags(estate)[at_work["alone"].address] > 0, "status knows that a drop waits"
+    until(lambda: lags(estate)[at_work["alone"].address] > 0, 10, "a status that knows of the drop")
     refused = estate.run("dataless", "status", "--offline")
     assert (refused.returncode, refused.stdout) == (1, "")
-    assert refused.stderr.startswith("the database does not answer"), refused.stderr
+    assert re.match("the database:? .*does not answer", refused.stderr), refused.stderr
     took: dict[str, float] = {}
 
     def everything_ended() -> bool:
@@ -240,7 +241,8 @@ def test_hosts_that_are_cut_off_lose_and_double_nothing_and_join_again(estate: E
     while not everything_ended() and time.monotonic() < limit:
         time.sleep(0.1)
     assert set(took) == set(CUTS), f"settled are only {took}"
-    assert max(seconds for name, seconds in took.items() if name != "crmless") < RECOVERY, took
+    assert max(took["hintless"], took["whole"]) < RECOVERY, took
+    assert min(took["alone"], took["dataless"]) < RECOVERY, took  # the other may have gone to the host without a CRM
     for batch in at_work.values():
         batch.check()
     until(lambda: not any(lags(estate).values()), 15, "status without lag")
