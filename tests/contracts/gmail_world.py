@@ -53,7 +53,7 @@ class GmailMailbox:
     def throw_away(self, message_id: str) -> None:
         self._act("trash", message=message_id)
 
-    def lying(self, label: str) -> Sequence[str]:
+    def inside(self, label: str) -> Sequence[str]:
         return [one["id"] for one in self.api("GET", f"messages?labelIds={label}").get("messages", ())]
 
     def drop(self, message_id: str, label: str, *, move: bool = True) -> str:

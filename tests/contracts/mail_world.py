@@ -89,7 +89,7 @@ class UserMailbox(Protocol):
     def throw_away(self, message_id: str) -> None:
         """Into the trash, as the vendor's own page does it; it keeps its id and can be taken back."""
 
-    def lying(self, label: str) -> Sequence[str]:
+    def inside(self, label: str) -> Sequence[str]:
         """What the user sees in a label or folder: ids, in no order; without what was thrown away."""
 
     def thread(self, message_id: str) -> str:

@@ -70,7 +70,7 @@ class MemoryMailbox:
     def throw_away(self, message_id: str) -> None:
         self.change(message_id, {"TRASH"}, {"INBOX"})
 
-    def lying(self, label: str) -> Sequence[str]:
+    def inside(self, label: str) -> Sequence[str]:
         return [key for key, mail in self.mails.items() if label in mail.labels and not mail.labels & ASIDE]
 
     def _add(self, raw: bytes, labels: set[str], note: Note | None = None) -> str:
@@ -285,7 +285,7 @@ class MemoryMail:
     def _removed(self, label: str) -> Outcome:
         path = self.box.paths.get(label, ())
         below = any(len(there) > len(path) and there[: len(path)] == path for there in self.box.paths.values())
-        if path and (below or self.box.lying(label)):
+        if path and (below or self.box.inside(label)):
             return Outcome(label, Conflict("a mail or a label lies in it"))
         if path:
             self.box.delete_label(label)
@@ -324,7 +324,7 @@ class MemoryMail:
     def _there(self, note: Note) -> str:
         if note.place not in self.box.paths:
             return ""
-        same = [key for key in self.box.lying(note.place) if _same(self.box.mails[key].note, note)]
+        same = [key for key in self.box.inside(note.place) if _same(self.box.mails[key].note, note)]
         return same[0] if same and note.unsure else self.box.insert(note)
 
     def _replaced(self, note: Note, there: str) -> set[str]:

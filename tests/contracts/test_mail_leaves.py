@@ -87,7 +87,7 @@ def test_leaves_follow_a_parent_that_is_renamed_without_them(
     assert {box.labels()[leaves.ids[leaf(number).key]] for number in (1, 2, 3)} == {
         ("CRM", *PATH[1:], f"[{number}] Widgets") for number in (1, 2, 3)
     }
-    assert box.lying(leaves.ids[leaf(1).key]) == [lying]
+    assert box.inside(leaves.ids[leaf(1).key]) == [lying]
 
 
 def test_a_rename_that_broke_off_is_carried_on(
@@ -154,7 +154,7 @@ def test_one_in_which_a_mail_lies_stays(box: UserMailbox, leaves: LabelMap) -> N
     key = box.deliver(mail(), labels=[two], inbox=False)
     outcomes = box.provider().remove([one, two, three])
     assert [type(outcome.error) for outcome in outcomes] == [type(None), Conflict, type(None)]
-    assert box.lying(two) == [key]
+    assert box.inside(two) == [key]
     box.undrop(key, two)
     assert [outcome.error for outcome in box.provider().remove([two])] == [None]
 

@@ -42,7 +42,7 @@ def put(provider: MailProvider, *notes: Note) -> list[str]:
 
 def subjects(box: UserMailbox, place: str) -> list[str]:
     """Of what lies in the place, in alphabetical order."""
-    return sorted(whole(one).mime.subject for one in box.provider().read(box.lying(place)).values())
+    return sorted(whole(one).mime.subject for one in box.provider().read(box.inside(place)).values())
 
 
 # --- put: afterwards exactly one note of each key lies in its place, read -------------------------------------------
@@ -50,7 +50,7 @@ def subjects(box: UserMailbox, place: str) -> list[str]:
 
 def test_a_note_lies_in_its_place_read_and_nowhere_else(box: UserMailbox, provider: MailProvider, place: str) -> None:
     (made,) = put(provider, note(place))
-    assert list(box.lying(place)) == [made]
+    assert list(box.inside(place)) == [made]
     assert box.state(made) == State(frozenset({place}), inbox=False)
 
 
@@ -71,7 +71,7 @@ def test_each_note_has_its_own_outcome(box: UserMailbox, provider: MailProvider,
     notes = [note(place), note(other, "case:500A", "Broken"), note(place, "opportunity:006B", "Gears")]
     made = put(provider, *notes)
     assert len(set(made)) == 3
-    assert {place: set(box.lying(place)), other: set(box.lying(other))} == {
+    assert {place: set(box.inside(place)), other: set(box.inside(other))} == {
         place: {made[0], made[2]},
         other: {made[1]},
     }
@@ -82,7 +82,7 @@ def test_a_note_that_says_something_new_replaces_the_old(box: UserMailbox, provi
     first = provider.put(notes)
     pairs = zip(first, notes, strict=True)
     made = put(box.provider(), *(second(*pair, subject=f"new {pair[1].subject}") for pair in pairs))
-    assert set(box.lying(place)) == set(made)
+    assert set(box.inside(place)) == set(made)
     assert subjects(box, place) == ["new 3000 Widgets", "new Gears"]
     assert [box.state(one) for one in made] == [State(frozenset({place}), inbox=False)] * 2
 
@@ -90,15 +90,15 @@ def test_a_note_that_says_something_new_replaces_the_old(box: UserMailbox, provi
 def test_a_note_whose_former_one_the_user_deleted(box: UserMailbox, provider: MailProvider, place: str) -> None:
     first = provider.put([note(place)])[0]
     box.delete(first.id)
-    assert put(provider, second(first, note(place))) == list(box.lying(place))
+    assert put(provider, second(first, note(place))) == list(box.inside(place))
 
 
 def test_mails_of_the_user_stay(box: UserMailbox, provider: MailProvider, place: str) -> None:
     own = box.deliver(mail("3000 Widgets"), labels=[place])
     first = provider.put([replace(note(place), unsure=True)])[0]
     put(box.provider(), replace(second(first, note(place)), unsure=True))
-    assert own in box.lying(place)
-    assert len(box.lying(place)) == 2
+    assert own in box.inside(place)
+    assert len(box.inside(place)) == 2
 
 
 def test_a_place_that_is_gone_does_not_hold_back_the_others(
@@ -110,7 +110,7 @@ def test_a_place_that_is_gone_does_not_hold_back_the_others(
     assert isinstance(lost.error, RemoteError)
     assert not isinstance(lost.error, Busy)
     assert made.ok
-    assert list(box.lying(place)) == [made.id]
+    assert list(box.inside(place)) == [made.id]
 
 
 def test_nothing_to_put_or_take_is_no_call(world: MailWorld, provider: MailProvider) -> None:
@@ -146,7 +146,7 @@ def test_what_a_record_says_is_no_header(provider: MailProvider, place: str, evi
 
 def test_one_that_was_never_put_is_put(box: UserMailbox, provider: MailProvider, place: str) -> None:
     made = put(provider, replace(note(place), unsure=True), replace(note(place, "opportunity:006B"), unsure=True))
-    assert sorted(box.lying(place)) == sorted(made)
+    assert sorted(box.inside(place)) == sorted(made)
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -162,7 +162,7 @@ def test_repeating_after_a_lost_answer_makes_no_second_one(
         outcomes = []
     assert not any(one.ok for one in outcomes)
     made = put(box.provider(), *(replace(one, unsure=True) for one in notes))
-    assert sorted(box.lying(place)) == sorted(made)
+    assert sorted(box.inside(place)) == sorted(made)
     assert len(made) == count
 
 
@@ -176,7 +176,7 @@ def test_a_lost_replacement_is_repeated(world: MailWorld, box: UserMailbox, plac
         outcomes = []
     assert not any(one.ok for one in outcomes)
     made = put(box.provider(), replace(second(first, note(place)), unsure=True))
-    assert list(box.lying(place)) == made
+    assert list(box.inside(place)) == made
     assert subjects(box, place) == ["4000 Widgets"]
 
 
@@ -185,26 +185,26 @@ def test_one_that_a_dead_worker_put_is_adopted(box: UserMailbox, place: str) -> 
     first = box.provider().put([note(place)])[0]
     put(box.provider(), replace(second(first, note(place)), previous=""))
     made = put(box.provider(), replace(second(first, note(place)), unsure=True))
-    assert list(box.lying(place)) == made
+    assert list(box.inside(place)) == made
     assert subjects(box, place) == ["4000 Widgets"]
 
 
 def test_one_that_a_dead_worker_put_and_that_is_outdated_is_replaced(box: UserMailbox, place: str) -> None:
     put(box.provider(), note(place))
     made = put(box.provider(), replace(note(place, subject="5000 Widgets", revision="r3"), unsure=True))
-    assert list(box.lying(place)) == made
+    assert list(box.inside(place)) == made
     assert subjects(box, place) == ["5000 Widgets"]
 
 
 def test_putting_it_a_third_time_changes_nothing(box: UserMailbox, place: str) -> None:
     made = [put(box.provider(), replace(note(place), unsure=True)) for _ in range(3)]
-    assert list(box.lying(place)) == made[-1]
+    assert list(box.inside(place)) == made[-1]
 
 
 def test_notes_of_other_items_stay(box: UserMailbox, place: str) -> None:
     others = put(box.provider(), *(note(place, f"opportunity:006{number}") for number in range(3)))
     made = put(box.provider(), replace(note(place, "opportunity:0069"), unsure=True))
-    assert sorted(box.lying(place)) == sorted([*others, *made])
+    assert sorted(box.inside(place)) == sorted([*others, *made])
 
 
 def test_an_item_of_another_mailbox_is_not_touched(world: MailWorld, box: UserMailbox, place: str) -> None:
@@ -212,7 +212,7 @@ def test_an_item_of_another_mailbox_is_not_touched(world: MailWorld, box: UserMa
     theirs = colleague.create_label("Opportunities")
     first = put(colleague.provider(), note(theirs))
     put(box.provider(), replace(note(place), unsure=True))
-    assert list(colleague.lying(theirs)) == first
+    assert list(colleague.inside(theirs)) == first
 
 
 # --- take: one that is gone counts as removed, and what is no note of ours stays ------------------------------------
@@ -225,14 +225,14 @@ def test_notes_are_taken_and_mails_stay(box: UserMailbox, provider: MailProvider
     outcomes = box.provider().take([one, own, gone, two])
     assert [outcome.key for outcome in outcomes] == [one, own, gone, two]
     assert [type(outcome.error) for outcome in outcomes] == [type(None), Rejected, type(None), type(None)]
-    assert sorted(box.lying(place)) == sorted([own, kept])
+    assert sorted(box.inside(place)) == sorted([own, kept])
     assert box.state(own).unread
 
 
 def test_taking_twice_is_as_good_as_once(box: UserMailbox, provider: MailProvider, place: str) -> None:
     made = put(provider, note(place))
     assert [one.error for one in (*provider.take(made), *provider.take(made))] == [None, None]
-    assert list(box.lying(place)) == []
+    assert list(box.inside(place)) == []
 
 
 def test_a_place_is_empty_when_its_notes_are_taken_or_replaced(
@@ -260,4 +260,4 @@ def test_trouble_is_busy_and_trying_again_ends_it(
         errors = [error]
     assert all(isinstance(error, Busy) and 0 < error.retry_after <= 120 for error in errors)
     made = put(provider, replace(note(place), unsure=True))
-    assert list(box.lying(place)) == made
+    assert list(box.inside(place)) == made

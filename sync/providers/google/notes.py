@@ -252,7 +252,7 @@ def _key(address: str, note: Note) -> str:
 
 
 def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:24]
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]  # so that the Message-ID fits into a line
 
 
 def _line(text: str) -> str:

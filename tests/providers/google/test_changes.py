@@ -85,6 +85,31 @@ def test_a_message_that(name: str) -> None:
     assert seen == expected
 
 
+@pytest.mark.parametrize(
+    ("records", "arrived"),
+    [
+        ([event("messagesAdded", "m", {"INBOX"})], True),
+        ([event("messagesAdded", "m", {"SENT"})], True),
+        ([event("messagesAdded", "m", {DROP})], True),
+        ([event("messagesAdded", "m", {"CHAT"})], False),
+        ([event("messagesAdded", "m", {"SPAM", "UNREAD"})], False),
+        ([event("messagesAdded", "m", {"INBOX"}), event("labelsAdded", "m", {"TRASH"}, "TRASH")], False),
+        ([event("labelsAdded", "m", {"INBOX", DROP}, DROP)], False),
+        ([event("labelsAdded", "m", {"SENT"}, "SENT"), event("labelsRemoved", "m", {"SENT"}, "DRAFT")], True),
+        ([event("labelsRemoved", "m", {"UNREAD"}, "SPAM")], True),
+        ([event("labelsRemoved", "m", {"TRASH"}, "SPAM")], False),
+    ],
+)
+def test_what_arrived(records: Sequence[Record], arrived: bool) -> None:
+    assert fold(*records)["m"].arrived is arrived
+
+
+def test_a_message_that_begins_its_thread_is_a_split() -> None:
+    one, other = event("messagesAdded", "a", {"INBOX"}), event("messagesAdded", "b", {"INBOX"})
+    one["messagesAdded"][0]["message"]["threadId"] = "a"
+    assert {key: seen.split for key, seen in fold(one, other).items()} == {"a": True, "b": False}
+
+
 def test_several_events_in_one_record() -> None:
     record = event("labelsAdded", "a", {DROP}, DROP)
     record["labelsAdded"] += event("labelsAdded", "b", {"INBOX", DROP}, DROP)["labelsAdded"]

@@ -111,6 +111,26 @@ def test_looking_costs_2_units_and_sweeping_1_per_empty_label(world: GmailWorld)
     assert (spent.requests, spent.units) == (2, 3 + 5)
 
 
+def test_500_leaves_cost_500_units_a_sweep_and_nothing_a_look(world: GmailWorld) -> None:
+    box, meter = world.mailbox(), CountingMeter()
+    labels = [box.create_label("Salesforce", f"[{number}] Widgets") for number in range(500)]
+    cursor = box.provider().changes(None, labels).cursor
+    key = box.deliver(mail(), labels=[labels[77]])
+    provider = box.provider(meter)
+    with spending(world) as spent:
+        assert [seen.id for seen in provider.changes(cursor, labels).changed] == [key]
+    assert (spent.requests, spent.units) == (1, 2)
+    with spending(world) as spent:
+        assert [(seen.id, seen.labels) for seen in provider.dropped(labels)] == [(key, {labels[77]})]
+    assert (spent.requests, spent.units) == (11, 505)
+    with spending(world) as spent:
+        assert len(provider.present(labels)) == 500
+    assert (spent.requests, spent.units) == (1, 1)
+    with spending(world) as spent:
+        assert [outcome.ok for outcome in provider.remove(labels[70:80])].count(False) == 1
+    assert (spent.requests, spent.units) == (4, 1 + 10 + 5 + 9 * 5)
+
+
 def test_our_table_and_the_sandboxes_agree(world: GmailWorld) -> None:
     """Two tables of the same source, each written on its own: what we pay is what is charged."""
     box, meter = world.mailbox(), CountingMeter()

@@ -158,3 +158,62 @@ def test_a_name_that_gmail_refuses_is_rejected() -> None:
     server.http.handler = lambda v, p, b: refusal(400, "invalidArgument") if v == "POST" else answer(v, p, b)
     with pytest.raises(Rejected):
         tree.ensure(server.api, NODES)
+
+
+# --- leaves ---------------------------------------------------------------------------------------------------------
+
+ASSIGN = (Node("master", "CRM", remote_id="Label_1"), Node("assign", "Assign To", "master", remote_id="Label_2"))
+
+
+def leaves(count: int) -> tuple[Node, ...]:
+    return tuple(Node(f"leaf.{number}", f"[{number}] Widgets", "assign", "drop") for number in range(count))
+
+
+def test_the_price_of_20_leaves() -> None:
+    server = Server("CRM", "CRM/Assign To")
+    tree.ensure(server.api, LabelTree((*ASSIGN, *leaves(20))))
+    assert server.http.requests == ["GET /gmail/v1/users/me/labels?alt=json", "POST /batch"]
+    assert server.meter.units == 1 + 20 * 5
+
+
+def test_the_price_of_20_renames() -> None:
+    server = Server("CRM", "CRM/Assign To")
+    made = tree.ensure(server.api, LabelTree((*ASSIGN, *leaves(20))))
+    server.http.requests.clear()
+    server.meter.spent.clear()
+    renamed = [replace(one, name=f"{one.name} (€ 1)", remote_id=made.ids[one.key], rename=True) for one in leaves(20)]
+    again = tree.ensure(server.api, LabelTree((*ASSIGN, *renamed)))
+    assert len(again.renamed) == 20
+    assert len(server.http.requests) == 2
+    assert server.meter.units == 1 + 20 * 5
+    assert server.names[2:] == [f"CRM/Assign To/[{number}] Widgets (€ 1)" for number in range(20)]
+
+
+@pytest.mark.parametrize("passing", range(0, 9, 2))
+def test_a_rename_that_broke_off_anywhere_is_carried_on(passing: int) -> None:
+    """The labels below go first: the parent's old name says that there is more to do."""
+    names = [f"CRM/Assign To/[{number}] Widgets" for number in range(6)]
+    server = Server("CRM", "CRM/Assign To", *names)
+    whole, left = server.answer, [passing]
+
+    def breaking(verb: str, path: str, body: Any) -> Answer:
+        if verb == "PATCH":
+            left[0] -= 1
+            if left[0] < 0:
+                return refusal(503, "backendError")
+        return whole(verb, path, body)
+
+    server.http.handler = breaking
+    wanted = LabelTree((replace(ASSIGN[0], name="Salesforce", rename=True), ASSIGN[1]))
+    try:
+        tree.ensure(server.api, wanted)
+    except Busy:
+        left[0] = 99
+        tree.ensure(server.api, wanted)
+    assert server.names == ["Salesforce", *(name.replace("CRM", "Salesforce") for name in ["CRM/Assign To", *names])]
+
+
+def test_a_label_below_whose_new_name_is_taken_gets_a_number() -> None:
+    server = Server("CRM", "CRM/Assign To", "Salesforce/Assign To")
+    tree.ensure(server.api, LabelTree((replace(ASSIGN[0], name="Salesforce", rename=True),)))
+    assert server.names == ["Salesforce", "Salesforce/Assign To 2", "Salesforce/Assign To"]
