@@ -59,12 +59,12 @@ def _fetch(work: Work, claimed: Sequence[Sighting]) -> list[tuple[Sighting, Mess
         _give_back(work, claimed, error)
         raise
     answers = [(sighting, found.get(sighting.remote_id, Missing("not in the answer"))) for sighting in fresh]
-    unread = [(sighting, error) for sighting, error in answers if isinstance(error, RemoteError)]
+    unread = [(sighting, why) for sighting, why in answers if isinstance(why, RemoteError)]
     if tired or unread:
         with work.commit() as tx:
             tx.decide([s.id for s in tired], "parked", "too_many_attempts")
-            for sighting, error in unread:
-                _unread(work, tx, sighting, error)
+            for sighting, why in unread:
+                _unread(work, tx, sighting, why)
     return [(sighting, message) for sighting, message in answers if isinstance(message, Message)]
 
 
