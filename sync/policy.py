@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,7 @@ __all__ = [
     "OptionError",
     "Policy",
     "TriggerCategory",
+    "conflicts",
     "parse",
     "to_json",
 ]
@@ -227,8 +228,49 @@ OPTIONS: Mapping[str, Option] = {
 }
 
 
+def conflicts(policy: Policy) -> list[tuple[str, str]]:
+    """Options that are right by themselves and do not go together: (option, what is wrong and what to do) of each.
+    For who declares a policy; one that was stored by an older version runs with them."""
+    return [*_triggers_without_module(policy), *_names_twice(policy)]
+
+
+def _triggers_without_module(policy: Policy) -> Iterator[tuple[str, str]]:
+    rules = {rule.name.casefold(): rule for rule in policy.modules}
+    for trigger in policy.trigger_categories:
+        rule = rules.get(trigger.module.casefold())
+        if not trigger.module or (rule is not None and rule.create):
+            continue
+        if rule is not None:
+            text = f"{trigger.name}: nothing creates {rule.name}, as its create is false; set it to true in modules"
+        else:
+            known = ", ".join(one.name for one in policy.modules) or "none"
+            text = f"{trigger.name}: {trigger.module} is not in modules (there: {known}); add it there, or say email"
+        yield "trigger_categories", text
+
+
+def _names_twice(policy: Policy) -> Iterator[tuple[str, str]]:
+    """A mail system has one label or category of a name: two meanings of it could not be told apart."""
+    named = [(option, "", getattr(policy, option) or OPTIONS[option].default) for option in _MARKERS]
+    if policy.conversation_follow:
+        named.append(("follow_marker", "", policy.follow_marker or OPTIONS["follow_marker"].default))
+        named.append(("follow_stop_marker", "", policy.follow_stop_marker))
+    named.append(("trigger_category", "", policy.trigger_category))
+    named += [("trigger_categories", f"{one.name}: ", one.name) for one in policy.trigger_categories]
+    named.sort(key=lambda one: one[2] != OPTIONS[one[0]].default)  # what was chosen is told, not what it meets
+    first: dict[str, str] = {}
+    for option, which, name in named:
+        key = " ".join(name.split()).casefold()
+        if key and key in first:
+            yield option, f"{which}{name!r} is the name of {first[key]} too; choose another one"
+        first.setdefault(key, option)
+
+
+_MARKERS = ("done_marker", "missing_marker", "error_marker")
+
+
 def parse(values: Mapping[str, Any]) -> Policy:
-    """The policy of these values. Raises `OptionError` for the first wrong one; unknown names are wrong too."""
+    """The policy of these values. Raises `OptionError` for the first wrong one; unknown names are wrong too. What does
+    not go together is told by `conflicts`."""
     checked: dict[str, Any] = {}
     for name, value in values.items():
         if name not in OPTIONS:

@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 
 from sync.declare.document import Place, Report, Wrong, parse, suggestion
 from sync.declare.vendors import MAILBOX_TOKEN, VENDORS, Field, Vendor, address, name, read_secret, text
-from sync.policy import OPTIONS, Policy
+from sync.policy import OPTIONS, Policy, conflicts
 from sync.settings import ConfigError
 
 
@@ -190,14 +190,16 @@ class _Reader:
         given = place.fields((*required, "options"), required)
         named = {key: given[key].read(name) or "" if key in given else "" for key in required}
         options: dict[str, Any] = {}
-        if "options" in given:
-            for key, option in given["options"].fields(OPTIONS.keys(), noun="option").items():
-                value = option.read(OPTIONS[key].check)
-                if value is not None:
-                    options[key] = value
-        return PolicyEntry(
-            named["name"], named["crm_connection"], named["mail_connection"], Policy(**options), place.line
-        )
+        places = given["options"].fields(OPTIONS.keys(), noun="option") if "options" in given else {}
+        for key, option in places.items():
+            value = option.read(OPTIONS[key].check)
+            if value is not None:
+                options[key] = value
+        policy = Policy(**options)
+        if options.keys() == places.keys():  # else what is missing by one mistake would look like another
+            for key, text in conflicts(policy):
+                (places.get(key) or place).fail(text)
+        return PolicyEntry(named["name"], named["crm_connection"], named["mail_connection"], policy, place.line)
 
     def mailbox(self, place: Place) -> MailboxEntry:
         given = place.fields(("address", "policy", "crm_user", MAILBOX_TOKEN.name), ("address", "policy"))

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from sync.declare import load
+from sync.policy import Policy
 from sync.settings import ConfigError
 from tests.config.declarations import ENVIRONMENT, GOOD, PRIVATE_KEY, SERVICE_ACCOUNT, write
 
@@ -127,6 +128,48 @@ def test_a_mistake_is_named_with_line_path_and_remedy(tmp_path: Path, old: str, 
 )
 def test_what_is_no_declaration_at_all_is_said(tmp_path: Path, content: str, expected: str) -> None:
     assert problems(tmp_path, content)[0].startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ("trigger_categories: {New case: case}",
+         ["15: policies[0].options.trigger_categories: New case: case is not in modules (there: none);"
+          " add it there, or say email"]),
+        ("trigger_categories: {New: Case}\n      modules: [{name: case, create: false}, Project__c]",
+         ["15: policies[0].options.trigger_categories: New: nothing creates case, as its create is false;"
+          " set it to true in modules"]),
+        ("trigger_categories: {track in crm: email}",
+         ["15: policies[0].options.trigger_categories: track in crm: 'track in crm' is the name of trigger_category"
+          " too; choose another one"]),
+        ("done_marker: Done\n      error_marker: done",
+         ["16: policies[0].options.error_marker: 'done' is the name of done_marker too; choose another one"]),
+        ("done_marker: Tracking failed",
+         ["15: policies[0].options.done_marker: 'Tracking failed' is the name of error_marker too;"
+          " choose another one"]),
+        ("conversation_follow: true\n      follow_stop_marker: Track in CRM",
+         ["16: policies[0].options.follow_stop_marker: 'Track in CRM' is the name of trigger_category too;"]),
+        ("trigger_categories: {New case: case}\n      modules: [7]",
+         ["16: policies[0].options.modules: expected a module's name"]),
+    ],
+)  # fmt: skip
+def test_options_that_do_not_go_together_are_named(tmp_path: Path, options: str, expected: list[str]) -> None:
+    found = problems(tmp_path, GOOD.replace("must_match: false", options))
+    assert len(found) == len(expected), found
+    assert all(line.startswith(begin) for line, begin in zip(found, expected, strict=True)), found
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "trigger_category: ''\n      follow_stop_marker: Track in CRM\n      trigger_categories: {Log: email}",
+        "trigger_categories: {New case: CASE}\n      modules: [case]",
+        "done_marker: Conversation Tracked",  # nothing is followed
+    ],
+)
+def test_what_does_go_together_is_taken(tmp_path: Path, options: str) -> None:
+    found = load(write(tmp_path, GOOD.replace("must_match: false", options)), ENVIRONMENT)
+    assert found.policies[0].policy != Policy()
 
 
 def test_every_mistake_comes_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
