@@ -59,6 +59,18 @@ class OutlookMailbox:
         body = {"raw_base64": content, "folder": folder, "categories": list(categories), **more}
         return str(self.act("deliver", **body)["immutableId"])
 
+    def draft(self, raw: bytes) -> str:
+        return self._arrive(raw, "drafts", [])
+
+    def junk(self, raw: bytes) -> str:
+        return self._arrive(raw, "junkemail", [])
+
+    def throw_away(self, message_id: str) -> None:
+        self.act("delete_message", message=message_id)
+
+    def inside(self, label: str) -> Sequence[str]:
+        return [one["id"] for one in self._all(f"mailFolders/{label}/messages?$select=id")]
+
     def drop(self, message_id: str, label: str, *, move: bool = True) -> str:
         if name := category_name(label):
             return str(self.act("set_categories", message=message_id, add=[name])["immutableId"])

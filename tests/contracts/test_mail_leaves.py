@@ -96,7 +96,6 @@ def test_a_rename_that_broke_off_is_carried_on(
     master, *others = known(above, *ABOVE)
     wanted = LabelTree((replace(master, name="CRM", rename=True), *others))
     provider = box.provider()
-    provider.present(list(above.ids.values()))
     world.fault("lost")
     with pytest.raises(Busy):
         provider.ensure_tree(wanted)
