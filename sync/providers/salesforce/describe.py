@@ -17,6 +17,7 @@ from sync.model import Abilities
 from sync.providers.salesforce import soql
 from sync.providers.salesforce.auth import VENDOR
 from sync.providers.salesforce.http import Client, Fault, error_for, faults
+from sync.providers.salesforce.modules import Shapes
 
 TTL_SECONDS = 12 * 3600
 OBJECTS = (
@@ -51,6 +52,7 @@ class Sobject:
     name: str
     createable: bool
     fields: Mapping[str, Field]
+    children: Mapping[tuple[str, str], str] = field(default_factory=dict)  # (object, field) -> relationship
 
     @property
     def email_fields(self) -> tuple[str, ...]:
@@ -104,6 +106,7 @@ class Descriptions:
     """The descriptions of a process, by organisation and user. Thread-safe; only one thread asks for each."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.shapes = Shapes(clock)
         self._clock = clock
         self._known: dict[tuple[str, ...], _Cached] = {}
         self._guard = threading.Lock()
@@ -122,6 +125,7 @@ class Descriptions:
         """Ask again for everything: the organisation was changed."""
         with self._guard:
             self._known.clear()
+        self.shapes.forget()
 
 
 SHARED = Descriptions()
@@ -170,7 +174,12 @@ def _sobject(name: str, raw: Mapping[str, Any]) -> Sobject:
         )
         for item in raw["fields"]
     }
-    return Sobject(name, bool(raw["createable"]), fields)
+    children = {
+        (one["childSObject"], one["field"]): str(one["relationshipName"])
+        for one in raw.get("childRelationships") or ()
+        if one.get("relationshipName")
+    }
+    return Sobject(name, bool(raw["createable"]), fields, children)
 
 
 def _statuses(records: list[Mapping[str, Any]]) -> dict[str, str]:

@@ -7,32 +7,25 @@ domain of their address; accounts by name, web site and e-mail field. So a norma
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Literal
 
 from sync.core.names import company_key
 from sync.model import Account, Directory, Filed, Person, Question, RecordRef, Sent
 from sync.providers.salesforce import soql
+from sync.providers.salesforce.asking import Query, Row
 from sync.providers.salesforce.describe import KINDS, Description
 from sync.providers.salesforce.domains import below, email_domain, host, spellings
 from sync.providers.salesforce.values import identifier, kind_of, message_id_of, subject
 
-Row = Mapping[str, Any]
 Rows = Mapping[str, Sequence[Row]]
 MARGIN = timedelta(minutes=10)  # between our clock and Salesforce's
 LONGEST_NAME = 255
 PEOPLE = ("User", "Contact", "Lead")
+ABOUT = {"EmailMessage": ("RelatedToId", "RelatedTo.Type"), "Task": ("WhatId", "What.Type")}  # the item
 _FILTER = {"User": "IsActive = true", "Lead": "IsConverted = false"}
 _COLUMNS = {"Contact": ("AccountId", "Account.Name", "Account.CreatedDate", "OwnerId"), "Lead": ("OwnerId",)}
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """`about` is the object whose rows it gives."""
-
-    about: str
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +128,7 @@ class Plan:
 
         def build(some: Sequence[str]) -> str:
             condition = soql.within("MessageIdentifier", [identifier(value) for value in some])
-            columns = ("Id", "MessageIdentifier", "ActivityId", "RelatedToId", "CreatedDate", relations)
+            columns = ("Id", "MessageIdentifier", "ActivityId", *ABOUT["EmailMessage"], "CreatedDate", relations)
             return soql.select(columns, "EmailMessage", condition)
 
         return [Query("EmailMessage", text) for text in soql.fit(ids, build)]
@@ -144,7 +137,7 @@ class Plan:
         """A task has no Message-ID to ask for: subject and time pre-select, the text decides (Description cannot be
         filtered, providers.md 5.3)."""
         sent = sorted(self.question.sent, key=lambda one: one.message_id)
-        columns = ("Id", "Subject", "Description", "CreatedDate", "OwnerId", "WhoId", "WhatId")
+        columns = ("Id", "Subject", "Description", "CreatedDate", "OwnerId", "WhoId", *ABOUT["Task"])
 
         def build(some: Sequence[Sent]) -> str:
             since = soql.moment(min(one.since for one in some) - MARGIN)
@@ -155,14 +148,22 @@ class Plan:
 
     # --- answering
 
-    def answer(self, rows: Rows, by_contacts: Mapping[str, Sequence[Row]] | None = None) -> Directory:
+    def answer(
+        self,
+        rows: Rows,
+        by_contacts: Mapping[str, Sequence[Row]] | None = None,
+        items: Mapping[RecordRef, bool] | None = None,
+    ) -> Directory:
         """The directory that the rows make, oldest record first everywhere; users before contacts before leads.
-        `by_contacts` are accounts by domain that were asked apart."""
+        `by_contacts` are accounts by domain that were asked apart, as `items` were."""
+        filed = self._answer_filed(rows)
         return Directory(
             people=self._answer_people(rows),
             by_domain=self._answer_domains(rows, by_contacts or {}),
             by_company=self._answer_companies(rows.get("Account", ())),
-            filed=self._answer_filed(rows),
+            filed=filed,
+            beside=self._answer_beside(rows, filed),
+            items=items or {},
         )
 
     def _answer_people(self, rows: Rows) -> dict[str, tuple[Person, ...]]:
@@ -216,17 +217,39 @@ class Plan:
                     child.get("RelationId") for child in (row.get("EmailMessageRelations") or {}).get("records") or ()
                 ]
                 activity = RecordRef("task", row["ActivityId"]) if row.get("ActivityId") else None
-                out[key] = Filed(RecordRef("email", row["Id"]), _refs([*people, row.get("RelatedToId")]), activity)
+                item = _item(row, "RelatedTo")
+                out[key] = Filed(RecordRef("email", row["Id"]), _people(people, item), activity, item)
         mails = frozenset(out)
         for row, key in self._found_tasks(rows):
             if key in mails:
                 continue
-            shared = [one["RelationId"] for one in rows.get("TaskRelation", ()) if one["TaskId"] == row["Id"]]
-            people_of = _refs([*shared, row.get("WhoId"), row.get("WhatId"), row.get("OwnerId")])
+            one = self._filed_task(row, rows)
             known = out.get(key)  # one mail may have several tasks: the oldest is the activity
-            record = known.record if known else RecordRef("task", row["Id"])
-            out[key] = Filed(record, people_of | known.people if known else people_of)
+            out[key] = replace(known, people=known.people | one.people) if known else one
         return out
+
+    def _answer_beside(self, rows: Rows, filed: Mapping[str, Filed]) -> dict[tuple[str, RecordRef], Filed]:
+        """Further tasks of mails, by what they are about. A mail's automatic task is none of them, nor is the one that
+        is its main record."""
+        out: dict[tuple[str, RecordRef], Filed] = {}
+        automatic = {row.get("ActivityId") for row in rows.get("EmailMessage", ())}
+        for row, key in self._found_tasks(rows):
+            one = self._filed_task(row, rows)
+            main = filed.get(key)
+            if row["Id"] in automatic or one.item is None or (main is not None and main.record == one.record):
+                continue
+            for sent in self.question.sent:
+                wanted = sent.beside if sent.message_id == key else None
+                if wanted is not None and _about(one.item, wanted):
+                    out.setdefault((key, wanted), one)
+        return out
+
+    def _filed_task(self, row: Row, rows: Rows) -> Filed:
+        shared = [one["RelationId"] for one in rows.get("TaskRelation", ()) if one["TaskId"] == row["Id"]]
+        item = _item(row, "What")
+        return Filed(
+            RecordRef("task", row["Id"]), _people([*shared, row.get("WhoId"), row.get("OwnerId")], item), item=item
+        )
 
     def _found_tasks(self, rows: Rows) -> list[tuple[Row, str]]:
         """The tasks that are ours, and the Message-ID of each; oldest first."""
@@ -270,6 +293,25 @@ def _person(name: str, row: Row, address: str, field: str) -> Person:
     return Person(
         RecordRef(KINDS[name], row["Id"]), row.get("Name") or "", address, account, field, row.get("OwnerId") or ""
     )
+
+
+def _item(row: Row, relationship: str) -> RecordRef | None:
+    """The item that an activity is about, by what the CRM calls its kind; users may not see it, then by its id."""
+    key = row.get(f"{relationship}Id")
+    if not key:
+        return None
+    kind = (row.get(relationship) or {}).get("Type")
+    return RecordRef(str(kind).lower() if kind else kind_of(key), key)
+
+
+def _about(item: RecordRef, wanted: RecordRef) -> bool:
+    return item.id[:15] == wanted.id[:15] if wanted.id else item.kind == wanted.kind
+
+
+def _people(ids: Iterable[str | None], item: RecordRef | None) -> frozenset[RecordRef]:
+    """Everybody related, and the item."""
+    known = {item.id: item} if item else {}
+    return _refs(one for one in ids if one not in known) | frozenset(known.values())
 
 
 def _refs(ids: Iterable[str | None]) -> frozenset[RecordRef]:

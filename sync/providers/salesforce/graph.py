@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from sync.model import Attachment, Entry, NewRecord, RecordRef
 from sync.providers.salesforce.describe import Description
+from sync.providers.salesforce.modules import Shape
 from sync.providers.salesforce.values import clean, cut, object_of, one_line, size
 
 MAX_NODES = 500
@@ -54,6 +55,7 @@ class Node:
     ref: str = ""
     kind: str = ""
     record: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)  # of fields, for people who read a refusal
 
     def request(self, root: str) -> dict[str, Any]:
         """The node as a sub-request."""
@@ -76,6 +78,7 @@ class Fixes:
     blank: set[tuple[str, str]] = field(default_factory=set)  # (object, field) whose value is refused
     lengths: dict[tuple[str, str], int] = field(default_factory=dict)
     skipped: set[str] = field(default_factory=set)  # ids of nodes
+    fixed: bool = False  # the activity that is there may not be related to the target
     notes: list[str] = field(default_factory=list)
 
 
@@ -99,7 +102,9 @@ class Graph:
 class Draft:
     """Collects the nodes of one entry."""
 
-    def __init__(self, entry: Entry, description: Description, fixes: Fixes) -> None:
+    def __init__(
+        self, entry: Entry, description: Description, fixes: Fixes, shapes: Mapping[str, Shape] | None = None
+    ) -> None:
         self.entry = entry
         self.description = description
         self.nodes: list[Node] = []
@@ -107,12 +112,37 @@ class Draft:
         self.notes: list[str] = list(fixes.notes)
         self.late: list[Attachment] = []
         self._fixes = fixes
+        self._shapes = shapes or {}
         self._names = {new.ref: f"r{number}" for number, new in enumerate(entry.create, 1)}
+        if entry.item is not None:
+            self._names[entry.item.ref] = "item"
 
-    def add(self, node: str, sobject: str, values: Mapping[str, Any], *, ref: str = "", kind: str = "") -> None:
-        """Create a record."""
-        if node not in self._fixes.skipped:
-            self.nodes.append(Node(node, sobject, self._body(sobject, values, "createable"), ref, kind))
+    @property
+    def fixed(self) -> bool:
+        """The activity that is there may not be related to the target."""
+        return self._fixes.fixed
+
+    def add(self, node: str, sobject: str, values: Mapping[str, Any], *, ref: str = "", kind: str = "") -> bool:
+        """Create a record; false when it was refused before and is left out."""
+        if node in self._fixes.skipped:
+            return False
+        self.nodes.append(Node(node, sobject, self._body(sobject, values, "createable"), ref, kind))
+        return True
+
+    def item(self) -> None:
+        """The new module item; its people are there already, or come before it."""
+        item = self.entry.item
+        if item is None:
+            return
+        shape = self._shapes[item.kind]
+        module = shape.module
+        values: dict[str, Any] = {**item.fields, "OwnerId": item.owner if "OwnerId" in module.fields else ""}
+        for name, record in ((module.account, item.account), (module.contact, item.contact)):
+            if record is not None and name and self.resolve(record).kind == record.kind:
+                values.setdefault(name, self.link(record))
+        body = self._body(module.name, values, "createable")
+        labels = {name: spec.label for name, spec in module.fields.items()}
+        self.nodes.append(Node("item", module.name, body, item.ref, module.kind, labels=labels))
 
     def change(self, node: str, record: RecordRef, values: Mapping[str, Any]) -> None:
         """Change a record."""
@@ -133,7 +163,8 @@ class Draft:
     def people(self) -> None:
         """The new accounts, contacts and leads; an account only if one of them still needs it."""
         new = [one for one in self.entry.create if one.ref not in self._fixes.adopted]
-        needed = {one.account.id for one in new if one.account}
+        item = self.entry.item
+        needed = {one.account.id for one in (*new, item) if one is not None and one.account}
         for one in sorted(new, key=lambda item: item.kind != "account"):
             if one.kind == "account" and self._fixes.adopted and one.ref not in needed:
                 continue

@@ -6,6 +6,7 @@
 | value too long | cut, note it, send again |
 | a duplicate rule found the record | use that record, build the graph anew, send again |
 | relation to a mail that is there already not permitted | leave it out, note it, send again |
+| an activity that is there already may not be related to the item | a task beside it, note it, send again |
 | row locked, service busy | the entry's `Busy`; others are not affected |
 | anything else | the entry's error |
 
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sync.errors import Busy, Conflict, Rejected, RemoteError
@@ -147,6 +148,7 @@ class Outbox:
         job.tries += 1
         for node, fault in refused:
             if job.tries >= MAX_TRIES or not learn(job.entry, node, fault, job.fixes):
+                fault = replace(fault, fields=tuple(node.labels.get(name, name) for name in fault.fields))
                 self._done[key] = Outcome(key, error_for(fault, f"create {node.sobject}"), {}, graph.notes)
                 break
         return True
@@ -156,6 +158,7 @@ class Outbox:
         for node in graph.nodes:
             if node.ref:
                 records[node.ref] = RecordRef(node.kind, parts[node.id]["body"]["id"])
+        records = {ref: records.get(one.id, one) for ref, one in records.items()}
         notes = list(graph.notes)
         for number, item in enumerate(graph.late, 1):
             body = content_version(item, records["activity"].id)
@@ -179,8 +182,13 @@ def learn(entry: Entry, node: Node, fault: Fault, fixes: Fixes) -> bool:
         return _shorten(node, fault, fixes)
     if fault.code == "DUPLICATES_DETECTED" and node.ref.startswith("@"):
         return _adopt(node, fault, fixes)
+    refused = fault.code.startswith(("INSUFFICIENT_ACCESS", "CANNOT_UPDATE"))
+    if node.id == "target" and refused and not fixes.fixed:
+        fixes.fixed = True
+        fixes.notes.append("the mail's record may not be changed: a task beside it is related to the item")
+        return True
     late = entry.existing is not None and node.sobject in ("EmailMessageRelation", object_of("email"))
-    if late and fault.code.startswith(("INSUFFICIENT_ACCESS", "CANNOT_UPDATE")) and node.id not in fixes.skipped:
+    if late and refused and node.id not in fixes.skipped:
         fixes.skipped.add(node.id)
         fixes.notes.append("not related: the user may not change a mail that is filed already")
         return True

@@ -11,13 +11,14 @@ several tasks. `WhatId` (the primary target) does not go together with a lead.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC
 from typing import Any
 
 from sync.model import Entry, RecordRef, Relation
 from sync.providers.salesforce.describe import Description
 from sync.providers.salesforce.graph import Draft, Fixes, Graph
+from sync.providers.salesforce.modules import Shape
 from sync.providers.salesforce.values import (
     clean,
     identifier,
@@ -40,13 +41,14 @@ RELATION_TYPES = {
     "other": "OtherAddress",
 }
 LISTS = (("to", "ToIds", "ToAddress"), ("cc", "CcIds", "CcAddress"), ("bcc", "BccIds", "BccAddress"))
-SENT, READ = "3", "1"  # EmailMessage.Status; only Sent is valid without a case
+SENT = "3"  # EmailMessage.Status; the only one that is valid without a case as its parent
 
 
-def build(entry: Entry, description: Description, fixes: Fixes) -> Graph:
-    """The graph of an entry; without nodes when everything is there."""
-    draft = Draft(entry, description, fixes)
+def build(entry: Entry, description: Description, fixes: Fixes, shapes: Mapping[str, Shape] | None = None) -> Graph:
+    """The graph of an entry; without nodes when everything is there. `shapes`: the modules of items to create."""
+    draft = Draft(entry, description, fixes, shapes)
     draft.people()
+    draft.item()
     if entry.existing is not None:
         draft.records["activity"] = entry.existing.record
         if entry.existing.record.kind == "email":
@@ -88,15 +90,17 @@ def _email(draft: Draft) -> None:
 
 
 def _relate_email(draft: Draft, record: RecordRef) -> None:
-    """Only what is missing. The record it is related to is set when there is none, never exchanged."""
+    """Only what is missing. What is added is told, so that it can be taken back."""
     existing = draft.entry.existing
     known = existing.people if existing else frozenset()
     missing = [one for one in _relations(draft) if one.record and draft.resolve(one.record) not in known]
-    _relation_nodes(draft, record.id, missing)
-    _late_target(draft, record, "RelatedToId", known)
+    _added(draft, _relation_nodes(draft, record.id, missing))
+    _late_target(draft, record, "RelatedToId")
 
 
-def _relation_nodes(draft: Draft, email: str, relations: Iterable[Relation]) -> None:
+def _relation_nodes(draft: Draft, email: str, relations: Iterable[Relation]) -> list[RecordRef]:
+    """Who is related by them."""
+    out: list[RecordRef] = []
     done: set[tuple[str, str]] = set()
     for number, one in enumerate(relations, 1):
         record, kind = draft.link(_is(one)), RELATION_TYPES[one.role]
@@ -105,7 +109,9 @@ def _relation_nodes(draft: Draft, email: str, relations: Iterable[Relation]) -> 
         if (record, kind) not in done:
             done.add((record, kind))
             values = {"EmailMessageId": email, "RelationId": record, "RelationType": kind, "RelationAddress": one.email}
-            draft.add(f"rel{number}", "EmailMessageRelation", values)
+            if draft.add(f"rel{number}", "EmailMessageRelation", values):
+                out.append(_is(one))
+    return out
 
 
 def _relations(draft: Draft) -> list[Relation]:
@@ -145,14 +151,10 @@ def _bodies(draft: Draft) -> dict[str, str]:
 
 
 def _related_to(draft: Draft) -> dict[str, Any]:
-    """A case is the parent too, and only with a case a received e-mail may have another status than Sent."""
+    """Of a case too RelatedToId alone: a parent could never be exchanged, so the mail could not be moved (providers.md
+    5.3: ParentId is create-only)."""
     target = _target(draft)
-    if target is None:
-        return {}
-    if target.kind == "case":
-        case = {"RelatedToId": target.id, "ParentId": target.id}
-        return {**case, "Status": READ} if draft.entry.incoming else case
-    return {"RelatedToId": target.id}
+    return {"RelatedToId": draft.link(target)} if target else {}
 
 
 # --- Task
@@ -160,7 +162,9 @@ def _related_to(draft: Draft) -> dict[str, Any]:
 
 def _tasks(draft: Draft) -> None:
     people = _task_people(draft)
-    groups = _groups(draft, people) or [[]]
+    groups = _groups(draft, people)
+    if not any(one.kind == "contact" for one in people) and (_target(draft) or not groups):
+        groups = [[], *groups]  # the item's own: a lead's task cannot be related to it
     if len(groups) > MAX_TASKS:
         draft.notes.append(f"{len(groups) - MAX_TASKS} people are not related: a mail has at most {MAX_TASKS} tasks")
     for number, group in enumerate(groups[:MAX_TASKS], 1):
@@ -190,7 +194,8 @@ def _relate_task(draft: Draft, record: RecordRef) -> None:
     colleagues = [one.record for one in draft.entry.relations if one.record and one.record.kind == "user"]
     if any(one not in known for one in colleagues):
         draft.notes.append("a user is not related: a task has one owner")
-    _late_target(draft, record, "WhatId", known)
+    _added(draft, joins)
+    _late_target(draft, record, "WhatId")
 
 
 def _task(draft: Draft, number: int, group: Sequence[RecordRef]) -> None:
@@ -199,7 +204,7 @@ def _task(draft: Draft, number: int, group: Sequence[RecordRef]) -> None:
     target = _target(draft)
     lead = any(one.kind == "lead" for one in group)
     if lead and target is not None:
-        draft.notes.append("a lead's task cannot be related to another record")
+        draft.notes.append("a lead has a task of its own: it cannot be related to another record")
     ids = [draft.link(one) for one in group]
     who: dict[str, Any] = {"TaskWhoIds": ids} if description.shared_activities else {"WhoId": ids[0] if ids else ""}
     values = {
@@ -209,7 +214,7 @@ def _task(draft: Draft, number: int, group: Sequence[RecordRef]) -> None:
         "ActivityDate": entry.date.astimezone(UTC).date().isoformat(),
         "TaskSubtype": "Email",
         "OwnerId": entry.owner,
-        "WhatId": target.id if target is not None and not lead else "",
+        "WhatId": draft.link(target) if target is not None and not lead else "",
         **who,
     }
     draft.add(f"activity{suffix.replace('.', '_')}", "Task", values, ref=f"activity{suffix}", kind="task")
@@ -246,15 +251,30 @@ def _target(draft: Draft) -> RecordRef | None:
     return items[0] if items else None
 
 
-def _late_target(draft: Draft, record: RecordRef, field: str, known: Iterable[RecordRef]) -> None:
-    target = _target(draft)
-    items = [one for one in known if one.kind not in PERSONS]
-    if target is None or target in items:
+def _late_target(draft: Draft, record: RecordRef, field: str) -> None:
+    """The item of an activity that is there: set when there is none, exchanged only where the mail is moved from."""
+    entry, target = draft.entry, _target(draft)
+    former = entry.existing.item if entry.existing else None
+    if target is None or target == former:
         return
-    if items:
+    if former is not None and former != entry.moved_from:
         draft.notes.append("the target left out: the activity is related to another record")
+    elif draft.fixed or (record.kind == "task" and _of_lead(draft)):
+        contacts = [one for one in _task_people(draft) if one.kind == "contact"]
+        _task(draft, MAX_TASKS + 1, next(iter(_groups(draft, contacts)), []))
     else:
-        draft.change("target", record, {field: target.id})
+        draft.change("target", record, {field: draft.link(target)})
+
+
+def _of_lead(draft: Draft) -> bool:
+    """Whether the task that is there is a lead's, which cannot be related to an item."""
+    known = draft.entry.existing.people if draft.entry.existing else frozenset()
+    return any(one.kind == "lead" for one in known) and not any(one.kind == "contact" for one in known)
+
+
+def _added(draft: Draft, people: Iterable[RecordRef]) -> None:
+    for number, one in enumerate(dict.fromkeys(draft.resolve(one) for one in people), 1):
+        draft.records[f"added.{number}"] = one
 
 
 def _date(draft: Draft) -> str:

@@ -36,14 +36,23 @@ def either(conditions: Sequence[str]) -> str:
     return f"({' OR '.join(real)})" if real else ""
 
 
+def query(columns: Sequence[str], source: str, where: str = "", *, order: str = "", limit: int = 0) -> str:
+    """A query; what is empty is left out."""
+    parts = ["SELECT", ", ".join(columns), "FROM", source]
+    parts += ["WHERE", where] if where else []
+    parts += ["ORDER BY", order] if order else []
+    parts += ["LIMIT", str(limit)] if limit else []
+    return " ".join(parts)
+
+
 def select(columns: Sequence[str], source: str, where: str) -> str:
-    """A query in the one order that all answers have: oldest first."""
-    return " ".join(("SELECT", ", ".join(columns), "FROM", source, "WHERE", where, "ORDER BY CreatedDate, Id"))
+    """A query in the one order that answers of matching have: oldest first."""
+    return query(columns, source, where, order="CreatedDate, Id")
 
 
 def inner(column: str, source: str, where: str) -> str:
     """A sub-query for IN."""
-    return " ".join(("(SELECT", column, "FROM", source, "WHERE", where)) + ")"
+    return f"({query((column,), source, where)})"
 
 
 def moment(value: datetime) -> str:
@@ -63,6 +72,6 @@ def fit(items: Sequence[T], build: Callable[[Sequence[T]], str], limit: int = MA
     return fit(items[:middle], build, limit) + fit(items[middle:], build, limit)
 
 
-def url(root: str, query: str) -> str:
-    """The address of a query as a sub-request of a composite call has it."""
-    return f"{root}/query?q={quote(query, safe='')}"
+def url(root: str, query: str, *, deleted: bool = False) -> str:
+    """The address of a query as a sub-request of a composite call has it; with `deleted` of all rows."""
+    return f"{root}/{'queryAll' if deleted else 'query'}?q={quote(query, safe='')}"

@@ -71,11 +71,11 @@ def test_long_message_ids_stay_apart() -> None:
 # --- graphs
 
 
-def test_a_case_is_the_parent_too_and_only_then_a_received_mail_is_read() -> None:
-    body = bodies(mail(targets=(CASE, DEAL)))["activity"]
-    assert (body["ParentId"], body["RelatedToId"], body["Status"]) == (CASE.id, CASE.id, "1")
-    assert bodies(mail(targets=(DEAL,)))["activity"]["Status"] == "3"
-    assert bodies(mail(incoming=False, targets=(CASE,)))["activity"]["Status"] == "3"
+@pytest.mark.parametrize("target", [CASE, DEAL])
+def test_a_target_is_related_and_never_a_parent_so_that_the_mail_can_be_moved(target: RecordRef) -> None:
+    body = bodies(mail(targets=(target, DEAL)))["activity"]
+    assert (body["RelatedToId"], body["Status"]) == (target.id, "3")
+    assert "ParentId" not in body
 
 
 def test_without_a_target_nothing_is_guessed() -> None:
@@ -89,10 +89,13 @@ def test_a_target_that_is_a_person_is_related_as_one() -> None:
     assert bodies(mail(record="task", targets=(LAURA,)))["activity"]["TaskWhoIds"] == [LAURA.id]
 
 
-def test_a_leads_task_has_no_target() -> None:
+def test_a_lead_has_a_task_of_its_own_beside_the_targets() -> None:
     entry = mail(record="task", relations=related(DANIEL), targets=(DEAL,))
     made = build(entry, description(), Fixes())
-    assert "WhatId" not in made.nodes[0].body
+    about, lead = (node.body for node in made.nodes)
+    assert (about["WhatId"], about.get("TaskWhoIds")) == (DEAL.id, None)
+    assert "WhatId" not in lead
+    assert lead["TaskWhoIds"] == [DANIEL.id]
     assert made.notes
 
 
