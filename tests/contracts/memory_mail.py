@@ -9,10 +9,11 @@ from itertools import count
 
 from sync.core.labels import clean
 from sync.core.mime import parse
-from sync.errors import Busy, Conflict, CursorExpired, Missing, Rejected, RemoteError
+from sync.errors import Busy, Conflict, CursorExpired, Missing, RemoteError
 from sync.model import LabelMap, LabelTree, Mark, Message, Note, Outcome, Page, Seen
 from sync.ports import Meter
-from tests.contracts.mail_world import CountingMeter, State, written
+from tests.contracts import memory_notes
+from tests.contracts.mail_world import CountingMeter, State
 from tests.contracts.memory_service import Allowance, Line, Service
 
 PER_CALL = 50
@@ -56,16 +57,16 @@ class MemoryMailbox:
         return MemoryMail(self, Line(self.world, meter or CountingMeter(), self.allowance))
 
     def deliver(self, raw: bytes, *, labels: Sequence[str] = (), inbox: bool = True) -> str:
-        return self._add(raw, {"UNREAD", *labels} | ({"INBOX"} if inbox else set()))
+        return self.add(raw, {"UNREAD", *labels} | ({"INBOX"} if inbox else set()))
 
     def sent(self, raw: bytes, *, to_self: bool = False) -> str:
-        return self._add(raw, {"SENT", "INBOX"} if to_self else {"SENT"})
+        return self.add(raw, {"SENT", "INBOX"} if to_self else {"SENT"})
 
     def draft(self, raw: bytes) -> str:
-        return self._add(raw, {"DRAFT"})
+        return self.add(raw, {"DRAFT"})
 
     def junk(self, raw: bytes) -> str:
-        return self._add(raw, {"SPAM", "UNREAD"})
+        return self.add(raw, {"SPAM", "UNREAD"})
 
     def throw_away(self, message_id: str) -> None:
         self.change(message_id, {"TRASH"}, {"INBOX"})
@@ -73,7 +74,7 @@ class MemoryMailbox:
     def inside(self, label: str) -> Sequence[str]:
         return [key for key, mail in self.mails.items() if label in mail.labels and not mail.labels & ASIDE]
 
-    def _add(self, raw: bytes, labels: set[str], note: Note | None = None) -> str:
+    def add(self, raw: bytes, labels: set[str], note: Note | None = None) -> str:
         parsed = parse(raw)
         known = {parse(mail.raw).message_id: mail.thread for mail in self.mails.values()}
         number = next(self._numbers)
@@ -83,12 +84,6 @@ class MemoryMailbox:
         self.mails[f"mail-{number}"] = _Mail(raw, thread, labels, self.world.clock(), note)
         self.events.append(_Event(next(self._numbers), f"mail-{number}", None, frozenset(labels)))
         return f"mail-{number}"
-
-    def insert(self, note: Note) -> str:
-        """A note as it lies in the mailbox, read, under its own date."""
-        key = self._add(written(note), {note.place}, note)
-        self.mails[key].received = note.date.timestamp()
-        return key
 
     def change(self, key: str, add: Set[str], remove: Set[str]) -> None:
         """Labels on and off; only what really changes is an event."""
@@ -308,43 +303,10 @@ class MemoryMail:
         return {thread: sorted(found, key=lambda seen: seen.at) for thread, found in out.items()}
 
     def put(self, notes: Sequence[Note]) -> Sequence[Outcome]:
-        """Two calls, as where a note cannot be changed: whoever dies in between leaves the old one and the new."""
-        if not notes:
-            return []
-        if any(note.unsure for note in notes):
-            self.line.call("look", 15.0)
-        with self.line.answer("put", 25.0 * len(notes), writes=True) as trouble:
-            made = [self._there(note) for note in (notes[: len(notes) // 2] if trouble == "cut" else notes)]
-        old = {key for note, there in zip(notes, made, strict=True) for key in self._replaced(note, there)}
-        if old:
-            self._trash("put", sorted(old))
-        lost = Conflict("a label is gone")
-        return [Outcome(note.key, None if key else lost, id=key) for note, key in zip(notes, made, strict=True)]
-
-    def _there(self, note: Note) -> str:
-        if note.place not in self.box.paths:
-            return ""
-        same = [key for key in self.box.inside(note.place) if _same(self.box.mails[key].note, note)]
-        return same[0] if same and note.unsure else self.box.insert(note)
-
-    def _replaced(self, note: Note, there: str) -> set[str]:
-        if not there:
-            return set()
-        mails = self.box.mails
-        same = {key for key, mail in mails.items() if mail.note and mail.note.key == note.key and note.unsure}
-        return {key for key in same | {note.previous} if key in mails and key != there}
+        return memory_notes.put(self.box, self.line, notes) if notes else []
 
     def take(self, ids: Sequence[str]) -> Sequence[Outcome]:
-        if not ids:
-            return []
-        there = {key: self.box.mails[key].note is not None for key in ids if key in self.box.mails}
-        self._trash("take", [key for key, ours in there.items() if ours])
-        return [Outcome(key, None if there.get(key, True) else Rejected("no note of ours")) for key in ids]
-
-    def _trash(self, method: str, keys: Sequence[str]) -> None:
-        with self.line.answer(method, 25.0 * len(keys), writes=bool(keys)) as trouble:
-            for key in keys[: len(keys) // 2] if trouble == "cut" else keys:
-                self.box.change(key, {"TRASH"}, self.box.mails[key].labels - SYSTEM)
+        return memory_notes.take(self.box, self.line, ids) if ids else []
 
     def lag(self, labels: Sequence[str]) -> Mapping[str, float]:
         self.line.call("lag", 25)
@@ -359,10 +321,6 @@ def _gained(event: _Event) -> bool:
 def _arrived(event: _Event) -> bool:
     """It came, or the user took it out of the junk."""
     return event.before is None or ("SPAM" in event.before and "SPAM" not in event.after)
-
-
-def _same(lying: Note | None, note: Note) -> bool:
-    return lying is not None and (lying.key, lying.revision) == (note.key, note.revision)
 
 
 @dataclass(slots=True)

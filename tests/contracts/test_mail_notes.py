@@ -12,7 +12,7 @@ from sync.errors import Busy, Rejected, RemoteError
 from sync.model import SUMMARY_SENDER, Note, Outcome
 from sync.ports import MailProvider
 from tests.contracts.mail_suite import Writes, whole
-from tests.contracts.mail_world import MailWorld, State, UserMailbox, mail
+from tests.contracts.mail_world import CountingMeter, MailWorld, State, UserMailbox, mail
 
 WHEN = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
 
@@ -245,6 +245,41 @@ def test_a_place_is_empty_when_its_notes_are_taken_or_replaced(
 
 
 # --- errors and the budget ------------------------------------------------------------------------------------------
+
+
+def test_an_empty_budget_makes_no_call(world: MailWorld, box: UserMailbox, place: str) -> None:
+    made, thread = put(box.provider(), note(place)), box.thread(box.deliver(mail()))
+    meter = CountingMeter(empty=True)
+    provider = box.provider(meter)
+    with Writes(world) as seen:
+        for call in (
+            lambda: provider.put([note(place, "opportunity:006B")]),
+            lambda: provider.put([replace(note(place), unsure=True)]),
+            lambda: provider.take(made),
+            lambda: provider.remove([place]),
+            lambda: provider.present([place]),
+            lambda: provider.conversations([thread]),
+        ):
+            with pytest.raises(Busy):
+                call()
+    assert seen.requests == 0
+    assert meter.refused == []
+    assert list(box.inside(place)) == made
+
+
+def test_every_call_is_paid(world: MailWorld, box: UserMailbox, place: str) -> None:
+    meter = CountingMeter()
+    provider = box.provider(meter)
+    thread = box.thread(box.deliver(mail()))
+    other = box.create_label("Cases")
+    with Writes(world) as seen:
+        first = provider.put([note(place), note(place, "opportunity:006B")])[0]
+        made = provider.put([replace(second(first, note(place)), unsure=True)])[0]
+        provider.take([made.id])
+        provider.remove([other])
+        provider.present([place])
+        provider.conversations([thread])
+    assert meter.calls == seen.requests
 
 
 @pytest.mark.parametrize("kind", ["throttled", "down", "reset"])

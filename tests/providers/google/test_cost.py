@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 import pytest
 
-from sync.model import LabelTree, Mark, Node, Target
+from sync.model import LabelTree, Mark, Node, Note, Target
 from sync.providers.google import quota
 from tests.contracts.gmail_world import GmailMailbox, GmailWorld
 from tests.contracts.mail_world import CountingMeter, mail
@@ -146,6 +147,13 @@ def test_our_table_and_the_sandboxes_agree(world: GmailWorld) -> None:
         provider.read(keys)
         provider.settle([Mark(key, frozenset({drop})) for key in keys])
         provider.settle([Mark(keys[0], add=frozenset({drop}))])
+        provider.conversations([box.thread(keys[0])])
+        note = Note("opportunity:006A", "r1", drop, "Salesforce", "Widgets", "text", "html", datetime.now(UTC))
+        first = provider.put([note])[0]
+        last = provider.put([replace(note, revision="r2", previous=first.id, unsure=True)])[0]
+        provider.take([last.id])
+        provider.remove([drop, made.ids["marker.done"]])
+        provider.present([drop])
     assert meter.units == spent.units
     assert {method for method, _, _ in meter.spent} <= quota.UNITS.keys()
 
