@@ -34,7 +34,7 @@ def run(store: Store, connection_id: int, crm: CrmProvider, wants: Wants) -> set
     cursor = store.feed_cursor(connection_id)
     for _ in range(PAGES):
         page = crm.feed(cursor, sorted(modules))
-        woken |= store.fan_out(connection_id, page.changed, kinds, page.cursor)
+        woken |= store.fan_out(connection_id, page.changed, kinds, page.cursor, first=cursor is None)
         cursor = page.cursor
         if not page.more:
             break

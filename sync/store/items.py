@@ -16,7 +16,7 @@ from sync.modules import Change, Scope
 from sync.store.config import insert_new
 from sync.store.rows import Listed, StoredItem
 from sync.store.sightings import chunks
-from sync.store.tables import connection, item, mailbox, policy
+from sync.store.tables import connection, cursor, item, mailbox, policy
 
 ACTIVE = "active"
 _TOUCHED: dict[str, Any] = {"due": sa.true(), "not_before": 0.0, "touches": item.c.touches + 1}
@@ -199,3 +199,13 @@ def feeds_due(conn: sa.Connection, now: float) -> list[int]:
 def claim_feed(conn: sa.Connection, connection_id: int, now: float, until: float) -> bool:
     where = connection.c.id == connection_id, connection.c.feed_due <= now
     return conn.execute(connection.update().where(*where).values(feed_due=until)).rowcount == 1
+
+
+def relist(conn: sa.Connection, policy_ids: Sequence[int]) -> set[int]:
+    """Have the mailboxes of these policies list all their items at their next look. Those mailboxes."""
+    query = sa.select(mailbox.c.id).where(mailbox.c.policy_id.in_(policy_ids), mailbox.c.status.in_(("new", "active")))
+    found = set(conn.execute(query).scalars())
+    for part in chunks(sorted(found)):
+        owners = [f"mailbox:{mailbox_id}" for mailbox_id in part]
+        conn.execute(cursor.delete().where(cursor.c.owner.in_(owners), cursor.c.stream == "items"))
+    return found

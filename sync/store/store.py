@@ -344,11 +344,16 @@ class Store:
         changes: Sequence[ItemChange],
         wants: Mapping[int, Mapping[str, Scope]],
         cursor: str,
+        *,
+        first: bool = False,
     ) -> set[int]:
         """Note what the feed told, in every mailbox that shows it or should, together with the cursor. `wants` says by
-        policy which kinds, and whose items. The mailboxes to wake."""
+        policy which kinds, and whose items. With the first cursor every mailbox lists its items (again), as nobody told
+        what changed between an earlier list and now. The mailboxes to wake."""
         with self._database.writing() as conn:
             woken = items.fan_out(conn, connection_id, changes, wants)
+            if first:
+                woken |= items.relist(conn, list(wants))
             sightings.set_cursor(conn, f"connection:{connection_id}", "feed", cursor)
             return woken
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -14,7 +14,7 @@ from sync.core.reasons import REASONS
 from sync.engine import wake as engine
 from sync.store import tables
 from sync.wiring import App
-from tests.e2e.installation import DONE, DROP, ENDS, FAILED, MISSING, Desk, Installation, query, quoted
+from tests.e2e.installation import DONE, DROP, ENDS, FAILED, MISSING, OPTIONS, Desk, Installation, query, quoted
 from tests.sandboxed import Sandbox
 
 LOOKS = 20
@@ -24,11 +24,14 @@ T = TypeVar("T")
 
 
 @contextmanager
-def declared(sandbox: Sandbox, folder: Path, users: Sequence[str]) -> Iterator[Installation]:
+def declared(
+    sandbox: Sandbox, folder: Path, users: Sequence[str], options: Mapping[str, object] = OPTIONS
+) -> Iterator[Installation]:
     """Every mailbox has its tree. No Redis answers, so that no budget holds us up; the sandbox's quotas are off."""
     sandbox.settings(gmail_quota=False)
     environ = {"MAILSPAN_REDIS_URL": f"unix://{folder}/nobody.sock"}
-    installation = Installation(sandbox, folder, f"sqlite:///{folder / 'mailspan.sqlite3'}", users, environ)
+    database = f"sqlite:///{folder / 'mailspan.sqlite3'}"
+    installation = Installation(sandbox, folder, database, users, environ, options)
     installation.apply()
     wake(installation, *users)
     try:
