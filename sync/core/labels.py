@@ -206,6 +206,10 @@ def _triggers(build: _Builder, policy: Policy, modules: Sequence[Enabled]) -> No
         build.add("trigger.stop", policy.follow_stop_marker, role="trigger", color="orange", target=STOP)
 
 
+GOES = ("drop.create.", "trigger.")  # what a mail lies in for moments only; markers stay on the mails that wear them
+GOES_LAST = ("assign.", "module.")  # once their leaves and summaries are gone
+
+
 def obsolete(wanted: LabelTree, remembered: Mapping[str, Remembered]) -> tuple[str, ...]:
     """Keys of labels that were made and are wanted no more, children before parents."""
     keys = {node.key for node in wanted.nodes}

@@ -9,22 +9,24 @@ quota that nobody else needs: a mailbox may have hundreds of items, and its fili
 | active | made, or renamed in place | put, or replaced when it says something else |
 | closed, for `assign_to_grace_days` | stays | stays, and says so |
 | closed longer, gone, not the user's any more, its module off | its mails are filed, then it goes | goes |
+| active, and the policy wants only the other of the two | its mails are filed, then it goes | goes |
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import structlog
 
-from sync.core import labels, leaves, pace, summary
+from sync.core import labels, leaves, summary
 from sync.core.labels import Enabled, Leaf, Remembered
-from sync.engine import pull
+from sync.engine import leaving, pull
+from sync.engine.leaving import Wanted
 from sync.engine.work import Work
-from sync.errors import Busy, Conflict, RemoteError
-from sync.model import Note, Question, RecordRef, Seen
+from sync.errors import Busy
+from sync.model import Note, Question, RecordRef
 from sync.modules import ModuleItem
 from sync.store.rows import Listed, StoredItem
 
@@ -32,19 +34,6 @@ log = structlog.get_logger()
 
 SLICE = 20  # items per look: after each the mails are looked at again
 LEVEL_SECONDS = 6 * 3600.0  # between looks at all items of a user, whatever the feed said
-WAIT_SECONDS = 60.0  # before another try to remove a leaf in which a mail lies
-STRIKES = 8
-FAILED_SECONDS = 6 * 3600.0
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """One item and what the mailbox shall show of it. `item` is None when nothing is to be shown any more."""
-
-    row: StoredItem
-    enabled: Enabled | None
-    item: ModuleItem | None
-    leaving: bool = False
 
 
 def run(work: Work) -> bool:
@@ -102,16 +91,19 @@ def _list(work: Work, enabled: Mapping[str, Enabled]) -> None:
         for kind, one in enabled.items()
         if work.user and cap
     }
+    capped: list[str] = []
     with work.commit() as tx:
         for kind, items in found.items():
             listed = [Listed(one.record.id, one.version, one.changed.timestamp()) for one in items]
             tx.see_items(kind, listed, whole=True)
             if len(items) >= cap:
+                capped.append(kind)
                 log.warning("items.capped", mailbox=work.lease.mailbox_id, module=kind, cap=cap)
         if before != digest:
             tx.all_items_due()
         work.level = f"{digest} {now:.0f}"
         tx.set_cursor(pull.LEVEL, work.level)
+        tx.set_cursor(pull.CAPPED, " ".join(capped) or None)
     _heal(work, enabled)
 
 
@@ -141,8 +133,8 @@ def _slice(work: Work, enabled: Mapping[str, Enabled]) -> bool:
     rules = [one.rule for one in enabled.values()]
     found = work.ports.crm.items(asked, rules, work.user, scope) if asked else {}  # type: ignore[arg-type]
     wanted = [_wanted(work, row, enabled.get(row.kind), found.get(RecordRef(row.kind, row.record_id))) for row in rows]
-    _notes(work, _leaves(work, [one for one in wanted if not one.leaving]))
-    _leave(work, [one for one in wanted if one.leaving])
+    _notes(work, _leaves(work, leaving.shed(work, [one for one in wanted if not one.leaving])))
+    leaving.leave(work, [one for one in wanted if one.leaving])
     with work.commit() as tx:
         more = bool(tx.due_items(work.clock(), 1))
     work.load_leaves()
@@ -231,7 +223,9 @@ def _notes(work: Work, wanted: Sequence[Wanted]) -> None:
             attempts=0,
             not_before=0.0,
         )
-        if one.row.closed_at is not None:  # it leaves when its days of grace are over
+        if leaving.unwanted(work, one):  # it could not go yet
+            true = replace(true, due=True, not_before=work.clock() + leaving.WAIT_SECONDS)
+        elif one.row.closed_at is not None:  # it leaves when its days of grace are over
             grace = policy.assign_to_grace_days * 86400
             true = replace(true, due=True, not_before=one.row.closed_at + grace)
         if outcome is None:
@@ -240,58 +234,6 @@ def _notes(work: Work, wanted: Sequence[Wanted]) -> None:
             note = notes[one.row.record_id]
             out.append(replace(true, note_id=outcome.id, note_digest=note.revision))
         else:
-            out.append(_failed(work, one.row, outcome.error))
+            out.append(leaving.failed(work, one.row, outcome.error))
     with work.commit() as tx:
         tx.keep_items(out)
-
-
-def _failed(work: Work, row: StoredItem, error: RemoteError) -> StoredItem:
-    """One item's trouble keeps none of the others."""
-    attempts = row.attempts + 1
-    wait = error.retry_after if isinstance(error, Busy) else pace.back_off(attempts, row.record_id)
-    if attempts >= STRIKES:
-        wait = FAILED_SECONDS
-    log.warning(
-        "item.failed", mailbox=work.lease.mailbox_id, kind=row.kind, record=row.record_id, error=type(error).__name__
-    )
-    return replace(row, due=True, attempts=attempts, not_before=work.clock() + wait)
-
-
-# --- what leaves ----------------------------------------------------------------------------------------------------
-
-
-def _leave(work: Work, wanted: Sequence[Wanted]) -> None:
-    """A mail that lies in a leaf is filed first (product.md 9 F3.7): the leaf is looked into right before it goes."""
-    rows = [one.row for one in wanted]
-    if not rows:
-        return
-    full = _file_first(work, [row.leaf_id for row in rows if row.leaf_id])
-    empty = [row for row in rows if row.leaf_id and row.leaf_id not in full]
-    removed = work.ports.mail.remove([row.leaf_id or "" for row in empty]) if empty else ()
-    answers = {row.record_id: outcome.error for row, outcome in zip(empty, removed, strict=True)}
-    noted = [row for row in rows if row.note_id]
-    taken = work.ports.mail.take([row.note_id or "" for row in noted]) if noted else ()
-    takes = {row.record_id: outcome.error for row, outcome in zip(noted, taken, strict=True)}
-    out = []
-    for row in rows:
-        error = takes.get(row.record_id) or answers.get(row.record_id)
-        if row.note_id and takes.get(row.record_id) is None:
-            row = replace(row, note_id=None, note_digest=None)
-        if row.leaf_id in full or isinstance(error, Conflict):
-            out.append(replace(row, due=True, not_before=work.clock() + WAIT_SECONDS))
-        elif error is not None:
-            out.append(_failed(work, row, error))
-        else:
-            out.append(
-                replace(row, state="closed", leaf_id=None, leaf_digest=None, due=False, attempts=0, not_before=0.0)
-            )
-    with work.commit() as tx:
-        tx.keep_items(out)
-
-
-def _file_first(work: Work, leaf_ids: Sequence[str]) -> frozenset[str]:
-    """The leaves in which mails lie; these are seen, so the next round files them."""
-    lying: Sequence[Seen] = work.ports.mail.dropped(list(leaf_ids)) if leaf_ids else ()
-    if lying:
-        pull.record(work, lying)
-    return frozenset(label for one in lying for label in one.labels)

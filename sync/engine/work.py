@@ -61,6 +61,7 @@ class Work:
     drops: Mapping[str, Drop] = field(default_factory=dict)  # remote id -> what it means there; leaves too
     tree: LabelTree = LabelTree(())  # wanted, without leaves
     enabled: tuple[Enabled, ...] = ()  # the policy's modules as the CRM describes them
+    unusable: str = ""  # modules that the CRM has not, as it was noted last
     leaves: Mapping[str, Drop] = field(default_factory=dict)
     user: str = ""  # CRM user id of the mailbox, once a match found it
     level: str = ""  # when all items were listed last, and for which policy
