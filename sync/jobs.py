@@ -29,7 +29,7 @@ QUEUE = "mailspan"
 QUEUED_SECONDS = 10  # a hint that was queued this long ago counts as lost
 POKE = "mailspan:poke"  # a mailbox is due before the next tick
 PASSES = 2  # times that a hint is given to others by a worker that could not go on lately
-UNWELL_SECONDS = 30.0  # what "lately" is, unless a wake ends well before
+UNWELL_SECONDS = 30.0  # what "lately" is: for that mailbox always, for others unless a wake ends well before
 REST_SECONDS = 2.0  # of a worker that cannot reach the database, so that the others get what it gave back
 TICK_LOCK = "mailspan:tick"
 
@@ -40,16 +40,22 @@ class _Health:
     service: hints are given back, so that idle workers elsewhere get them, but not for ever: there may be none."""
 
     unwell_until: float = 0.0  # monotonic
+    troubled_until: dict[int, float] = field(default_factory=dict)  # by mailbox; a look at another may need less
     passed: Counter[int] = field(default_factory=Counter)  # by mailbox
 
-    def judge(self, *, well: bool) -> None:
+    def judge(self, mailbox_id: int, *, well: bool) -> None:
         self.unwell_until = 0.0 if well else time.monotonic() + UNWELL_SECONDS
+        if not well:
+            self.troubled_until[mailbox_id] = self.unwell_until
 
     def passes_on(self, mailbox_id: int) -> bool:
-        if time.monotonic() < self.unwell_until and self.passed[mailbox_id] < PASSES:
+        until = max(self.unwell_until, self.troubled_until.get(mailbox_id, 0.0))
+        if time.monotonic() < until and self.passed[mailbox_id] < PASSES:
             self.passed[mailbox_id] += 1
             return True
         del self.passed[mailbox_id]
+        if time.monotonic() >= until:
+            self.troubled_until.pop(mailbox_id, None)
         return False
 
 
@@ -99,7 +105,7 @@ def wake(mailbox_id: int) -> None:
             guard_seconds=app.settings.http_timeout_seconds,
         )
     except OperationalError as error:  # perhaps only this host cannot reach the database: let another one have it
-        _health.judge(well=False)
+        _health.judge(mailbox_id, well=False)
         log.warning("wake.no_database", mailbox=mailbox_id, error=str(trouble(error)))
         with _hinting(mailbox_id):
             hint(app.redis, mailbox_id)
@@ -109,7 +115,7 @@ def wake(mailbox_id: int) -> None:
     log.debug("wake", mailbox=mailbox_id, ended=report.ended, next_look_in=round(wait, 3))
     if report.ended not in ("done", "busy"):
         return
-    _health.judge(well=report.ended == "done" or wait <= 0)
+    _health.judge(mailbox_id, well=report.ended == "done" or wait <= 0)
     with _hinting(mailbox_id):
         if wait <= 0:  # there is more to do, but the others have waited long enough
             hint(app.redis, mailbox_id)
