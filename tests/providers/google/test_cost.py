@@ -122,7 +122,7 @@ def test_500_leaves_cost_500_units_a_sweep_and_nothing_a_look(world: GmailWorld)
         assert [seen.id for seen in provider.changes(cursor, labels).changed] == [key]
     assert (spent.requests, spent.units) == (1, 2)
     with spending(world) as spent:
-        assert [(seen.id, seen.labels) for seen in provider.dropped(labels)] == [(key, {labels[77]})]
+        assert [(seen.id, seen.labels) for seen in provider.dropped(labels)] == [(key, frozenset({labels[77]}))]
     assert (spent.requests, spent.units) == (11, 505)
     with spending(world) as spent:
         assert len(provider.present(labels)) == 500
