@@ -141,7 +141,7 @@ def _html(
         f'margin:0 0 4px">{esc(label.upper())}</p>'
         f'<h1 class="text" style="{_FONT};font-size:20px;line-height:26px;color:#1b1b1f;margin:0 0 16px;'
         f'overflow-wrap:anywhere">{esc(subject)}</h1>'
-        f'<table role="presentation" cellpadding="0" cellspacing="0" border="0">{rows}</table>'
+        f'<table cellpadding="0" cellspacing="0" border="0">{rows}</table>'
         f"{button}{activity}"
         f'<p class="soft rule" style="{_FONT};font-size:12px;line-height:16px;color:#5f5f6b;margin:24px 0 0;'
         f'border-top:1px solid #dcdce3;padding:12px 0 0">{esc(_foot())}</p></div></body></html>\n'
@@ -149,7 +149,7 @@ def _html(
 
 
 def _foot() -> str:
-    return "Kept up to date by Mailspan. Changes belong into the CRM; this mail goes away when the item is closed."
+    return "Kept up to date by Mailspan. Changes belong in the CRM; this mail goes away when the item is closed."
 
 
 def _kind(one: Activity) -> str:
