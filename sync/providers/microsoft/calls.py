@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from kiota_abstractions.request_adapter import RequestAdapter
@@ -20,8 +20,12 @@ ITEM = [
 ]
 PAGE = 100
 CHANGES_PAGE = 200
-FOLDER_PAGE = 250
+FOLDER_PAGE = 500
 TWINS = 25  # messages of one Message-ID that are looked at
+_SPACE = "{5f0b6c1a-9d0e-4c55-8a53-0d1c7ce2b9a4}"  # of the properties that are ours
+KEY = f"String {_SPACE} Name MailspanKey"
+REVISION = f"String {_SPACE} Name MailspanRevision"
+OURS = f"singleValueExtendedProperties($filter=id eq '{KEY}' or id eq '{REVISION}')"
 
 
 def quoted(text: str) -> str:
@@ -42,6 +46,11 @@ class Calls:
         """One folder, by id or well-known name."""
         return call("mailFolders.get", "GET", self._user.mail_folders.by_mail_folder_id(folder), select=FOLDER)
 
+    def counts(self, folder: str) -> Call:
+        """One folder, with the number of those in it."""
+        builder = self._user.mail_folders.by_mail_folder_id(folder)
+        return call("mailFolders.get", "GET", builder, select=[*FOLDER, "childFolderCount"])
+
     def children(self, folder: str) -> Call:
         """The folders below one; pages."""
         builder = self._user.mail_folders.by_mail_folder_id(folder).child_folders
@@ -59,15 +68,30 @@ class Calls:
         builder = self._user.mail_folders.by_mail_folder_id(folder).move
         return call("mailFolders.move", "POST", builder, {"destinationId": parent})
 
+    def delete_folder(self, folder: str) -> Call:
+        """Into Deleted Items, with all that is in it; from there for good."""
+        return call("mailFolders.delete", "DELETE", self._user.mail_folders.by_mail_folder_id(folder))
+
+    def purge_folder(self, folder: str) -> Call:
+        """For good, with all that is in it."""
+        builder = self._user.mail_folders.by_mail_folder_id(folder).permanent_delete
+        return call("mailFolders.permanentDelete", "POST", builder)
+
     # --- categories -----------------------------------------------------------------------------------------------
 
     def categories(self) -> Call:
         """The master list; pages."""
-        return call("masterCategories.list", "GET", self._user.outlook.master_categories, select=["displayName"])
+        builder = self._user.outlook.master_categories
+        return call("masterCategories.list", "GET", builder, select=["id", "displayName"])
 
     def create_category(self, name: str, color: str) -> Call:
         body = {"displayName": name, "color": color}
         return call("masterCategories.create", "POST", self._user.outlook.master_categories, body, repeatable=False)
+
+    def delete_category(self, category: str) -> Call:
+        """Off the master list, by its id there."""
+        builder = self._user.outlook.master_categories.by_outlook_category_id(category)
+        return call("masterCategories.delete", "DELETE", builder)
 
     # --- messages -------------------------------------------------------------------------------------------------
 
@@ -103,6 +127,32 @@ class Calls:
         """To a folder, by id or well-known name. Twice is the same as once: ids survive moves."""
         builder = self._user.messages.by_message_id(message).move
         return call("messages.move", "POST", builder, {"destinationId": folder})
+
+    def conversation(self, thread: str) -> Call:
+        """The messages of a conversation, wherever they lie, in no order (providers.md 2.4); pages."""
+        wanted = f"conversationId eq {quoted(thread)}"
+        return call("messages.list", "GET", self._user.messages, select=ITEM, top=PAGE, filter=wanted)
+
+    # --- our notes (providers.md 2.7, 2.8) ------------------------------------------------------------------------
+
+    def create_note(self, place: str, body: Mapping[str, Any]) -> Call:
+        builder = self._user.mail_folders.by_mail_folder_id(place).messages
+        return call("messages.create", "POST", builder, body, repeatable=False)
+
+    def notes(self, place: str, key: str) -> Call:
+        """The notes of a key in a folder; pages. Values are compared without case."""
+        builder = self._user.mail_folders.by_mail_folder_id(place).messages
+        wanted = f"singleValueExtendedProperties/any(ep: ep/id eq {quoted(KEY)} and ep/value eq {quoted(key)})"
+        return call("messages.list", "GET", builder, select=["id"], top=PAGE, filter=wanted, expand=[OURS])
+
+    def note(self, message: str) -> Call:
+        """A message and whether it is a note."""
+        builder = self._user.messages.by_message_id(message)
+        return call("messages.get", "GET", builder, select=["id"], expand=[OURS])
+
+    def delete_message(self, message: str) -> Call:
+        """Into the recoverable items, out of the user's sight."""
+        return call("messages.delete", "DELETE", self._user.messages.by_message_id(message))
 
     # --- changes --------------------------------------------------------------------------------------------------
 

@@ -112,6 +112,7 @@ class Memory:
     drops: set[str] = field(default_factory=set)  # folders that mails are dropped into
     triggers: set[str] = field(default_factory=set)  # label ids of trigger categories
     spelling: dict[str, str] = field(default_factory=dict)  # folded category -> label id
+    absent: dict[str, float] = field(default_factory=dict)  # folder that is gone -> when it was asked for (monotonic)
     born: frozenset[str] = frozenset()  # digests of messages that arrived with a trigger category
     came: OrderedDict[str, str] = field(default_factory=OrderedDict)  # message -> the folder that it was moved out of
     met: OrderedDict[str, Met] = field(default_factory=OrderedDict)

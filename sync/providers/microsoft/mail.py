@@ -17,7 +17,8 @@ from sync.providers.microsoft import batch, changes, errors, settle, tree
 from sync.providers.microsoft.calls import Calls
 from sync.providers.microsoft.http import Api, Client
 from sync.providers.microsoft.item import FRESH, Item, Memory, category_name
-from sync.providers.microsoft.listing import Level, collect, learn_places, places
+from sync.providers.microsoft.level import Level
+from sync.providers.microsoft.listing import collect, learn_places, places
 from sync.providers.microsoft.quota import BATCH_PARTS
 
 READ_BYTES = 64 * 2**20  # of one `read`: what comes after that much is left for the next
