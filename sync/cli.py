@@ -28,7 +28,12 @@ from sync.settings import ConfigError, Settings
 from sync.supervise import Program, Supervisor
 
 if TYPE_CHECKING:
+    from sync.declare import Declaration
+    from sync.declare.plan import OpenCrm
     from sync.engine.work import Ports
+    from sync.policy import Policy
+    from sync.ports import CrmProvider
+    from sync.store.rows import Connection, Mailbox
     from sync.store.store import Store
 
 P = ParamSpec("P")
@@ -104,16 +109,22 @@ def _with_key() -> Settings:
 @main.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--check", is_flag=True, help="Only say what is wrong with the file.")
+@click.option("--plan", is_flag=True, help="Only say what would change, here and in each mailbox.")
 @json_option
 @refusals
-def apply(file: Path, check: bool, as_json: bool) -> None:
+def apply(file: Path, check: bool, plan: bool, as_json: bool) -> None:
     """Make the installation what FILE declares: connections, policies, mailboxes."""
     from sync import declare
     from sync.declare.apply import apply as apply_declaration
 
+    if check and plan:
+        raise click.UsageError("give --check or --plan")
     declaration = declare.load(file)
     if check:
         click.echo(json.dumps({"valid": True}) if as_json else f"{file} is right")
+        return
+    if plan:
+        _plan(declaration, as_json)
         return
     config = _with_key()
     with opened(config) as store:
@@ -122,6 +133,43 @@ def apply(file: Path, check: bool, as_json: bool) -> None:
         click.echo(json.dumps({"changes": [change.as_json() for change in changes]}))
     else:
         click.echo("\n".join(map(str, changes)) if changes else "nothing to change")
+
+
+def _plan(declaration: Declaration, as_json: bool) -> None:
+    from sync.declare import plan, telling
+    from sync.store.store import Store
+
+    config = settings.load()
+    store = Store.open(config.database_url, config.secret_keys, config.database_timeout_seconds)
+    try:
+        if not store.ready():
+            click.echo(
+                "the database has no tables of this version: `mailspan apply` without --plan makes them", err=True
+            )
+            sys.exit(1)
+        found = plan.plan(store, declaration, _crms(config), time.time())
+    finally:
+        store.close()
+    click.echo(json.dumps(found.as_json()) if as_json else "\n".join(telling.lines(found)))
+
+
+def _crms(config: Settings) -> OpenCrm:
+    """Opens a CRM; without Redis it refuses each, with the reason."""
+    from sync import log, wiring
+
+    log.setup(config)
+    try:
+        app = wiring.App(config)
+    except ConfigError as error:
+        refusal = error
+        app = None
+
+    def opened_crm(connection: Connection, policy: Policy, mailbox: Mailbox) -> CrmProvider:
+        if app is None:
+            raise refusal
+        return app.crm(connection, policy, mailbox)[0]
+
+    return opened_crm
 
 
 @main.command()

@@ -38,10 +38,15 @@ def apply(store: Store, declaration: Declaration) -> list[Applied]:
     again; those that the declaration lacks are disabled,
     connections and policies that it lacks stay (nothing runs by them)."""
     with store.writing() as tx:
-        found = [_connection(tx, item) for item in declaration.connections]
-        found += [_policy(tx, item) for item in declaration.policies]
-        found += [_mailbox(tx, item) for item in declaration.mailboxes]
-        found += _disable(tx, {item.address for item in declaration.mailboxes})
+        return declare(tx, declaration)
+
+
+def declare(tx: Writing, declaration: Declaration) -> list[Applied]:
+    """`apply` within a transaction."""
+    found = [_connection(tx, item) for item in declaration.connections]
+    found += [_policy(tx, item) for item in declaration.policies]
+    found += [_mailbox(tx, item) for item in declaration.mailboxes]
+    found += _disable(tx, {item.address for item in declaration.mailboxes})
     return [change for change in found if change is not None]
 
 

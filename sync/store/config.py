@@ -167,6 +167,8 @@ def put_mailbox(
     values = {"policy_id": policy_id, **_sealed(vault, plain), "dirty": mailbox.c.dirty + 1}
     if status == "parked":  # the reason may have gone with what was changed
         status = "active"
+    if {"crm_user", "policy"} & set(fields):  # perhaps another user, perhaps in another CRM
+        values["crm_user_id"] = None
     values |= {"status": status, "status_reason": row["status_reason"] if status == row["status"] else None}
     conn.execute(mailbox.update().where(mailbox.c.id == row["id"]).values(values))
     return Change(row["id"], "changed", fields)

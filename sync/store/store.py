@@ -23,6 +23,7 @@ from sync.store.rows import (
     Health,
     Mailbox,
     ParkedItem,
+    StoredItem,
     StoredPolicy,
     Undoing,
 )
@@ -203,6 +204,11 @@ class Store:
         """As `Transaction.labels`, for those who only read."""
         with self._database.reading() as conn:
             return sightings.labels(conn, mailbox_id)
+
+    def items(self, mailbox_id: int) -> list[StoredItem]:
+        """As `Transaction.items`, for those who only read."""
+        with self._database.reading() as conn:
+            return items.of_kinds(conn, mailbox_id)
 
     def put_connection(self, name: str, vendor: str, settings: Mapping[str, Any], secrets: Mapping[str, Any]) -> Change:
         with self.writing() as tx:
