@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from sync.errors import Busy
 from sync.model import RecordRef
@@ -67,6 +67,13 @@ class CrmWorld(Protocol):
     def opportunity(self, name: str) -> RecordRef:
         """An item that a mail can be filed to."""
 
+    def item(self, kind: str, title: str, *, owner: RecordRef | None = None, **values: Any) -> RecordRef:
+        """An opportunity, a case or a project__c, by default Anna's. `values`: amount, status, due (ISO), account,
+        contact, next_step, escalated."""
+
+    def edit(self, record: RecordRef, *, by: RecordRef | None = None, **values: Any) -> None:
+        """Somebody changes an item: `values` as above, title, owner, or closed=True."""
+
     def delete(self, record: RecordRef) -> None: ...
 
     def task(self, subject: str, text: str) -> RecordRef:
@@ -85,6 +92,23 @@ class CrmWorld(Protocol):
 
     def demand(self, kind: str) -> None:
         """The administrator demands of new records of the kind what no mail can give."""
+
+    def private(self) -> None:
+        """From now on users see only what is theirs, their teams' or shared with them."""
+
+    def share(self, record: RecordRef, user: RecordRef) -> None: ...
+
+    def team(self, record: RecordRef, user: RecordRef) -> None:
+        """The user joins the team of an opportunity."""
+
+    def rule(self, kind: str, message: str) -> None:
+        """The administrator refuses new items of the kind."""
+
+    def foreign_mail(self, message_id: str, subject: str) -> RecordRef:
+        """An e-mail record that another product wrote and that cannot be related to an item any more."""
+
+    def log(self, subject: str, about: RecordRef) -> RecordRef:
+        """A colleague's task about an item, an account or a person."""
 
     def lock(self, record: RecordRef, *, writes: int = 1) -> None:
         """The next writes that touch the record find it in use by somebody else."""
@@ -105,6 +129,10 @@ class CrmWorld(Protocol):
         """Every mail that was filed, in order; the vendor's own doubles of an e-mail record are left out."""
 
     def count(self, kind: str) -> int: ...
+
+    def snapshot(self) -> Any:
+        """Everything that is there, in a form that can be compared; without the times at which it was read or
+        changed."""
 
     def fields(self, record: RecordRef) -> Mapping[str, str]:
         """first_name, last_name, email, company, name, website, owner, account: those that have a value."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from itertools import count
+from typing import Any
 from urllib.parse import urlsplit
 
 from sync.errors import Busy, Conflict, Denied, Rejected, RemoteError
@@ -16,14 +18,21 @@ from sync.model import (
     Entry,
     Filed,
     Item,
+    NewItem,
     NewRecord,
     Outcome,
+    Page,
     Person,
     Question,
     RecordRef,
     Relation,
+    Removal,
 )
+from sync.modules import Activity as Line
+from sync.modules import Change, Module, ModuleItem, Scope
+from sync.options import ModuleRule
 from sync.ports import Meter
+from tests.contracts import memory_items, memory_undo
 from tests.contracts.crm_world import Activity, CountingMeter, FaultKind
 from tests.contracts.memory_service import Allowance
 
@@ -40,7 +49,7 @@ class _Lost(Exception):
 
 
 @dataclass
-class _Org:
+class Org:
     """Everything an organisation holds. Records are in the order of their creation."""
 
     records: dict[RecordRef, dict[str, str]] = field(default_factory=dict)
@@ -52,16 +61,38 @@ class _Org:
     demands: set[str] = field(default_factory=set)
     locks: dict[RecordRef, int] = field(default_factory=dict)
     numbers: Iterator[int] = field(default_factory=count)
+    rules: dict[str, str] = field(default_factory=dict)  # kind -> what a rule says that refuses every new one
+    private: bool = False
+    shares: set[tuple[RecordRef, str]] = field(default_factory=set)  # (record, user id)
+    teams: set[tuple[RecordRef, str]] = field(default_factory=set)
+    fixed: set[RecordRef] = field(default_factory=set)  # activities that cannot be changed
+    stamps: dict[RecordRef, tuple[int, float]] = field(default_factory=dict)  # number and time of the last change
+    born: dict[RecordRef, int] = field(default_factory=dict)  # number of the creation
+    log: list[RecordRef] = field(default_factory=list)  # every change
+    clock: Callable[[], float] = lambda: 0.0
 
-    def copy(self) -> _Org:
+    def copy(self) -> Org:
         """As it is now; what is written later to the records and activities of either does not show in the other."""
         records = {record: dict(fields) for record, fields in self.records.items()}
-        return replace(self, records=records, activities=list(self.activities))
+        stamps, born, log = dict(self.stamps), dict(self.born), list(self.log)
+        return replace(self, records=records, activities=list(self.activities), stamps=stamps, born=born, log=log)
 
     def make(self, kind: str, **values: str) -> RecordRef:
         record = RecordRef(kind, f"{kind}-{next(self.numbers):06}")
         self.records[record] = {name: value for name, value in values.items() if value}
+        self.stamp(record)
+        self.born[record] = self.stamps[record][0]
         return record
+
+    def stamp(self, record: RecordRef) -> None:
+        """It was changed."""
+        self.log.append(record)
+        self.stamps[record] = (len(self.log), self.clock())
+
+    def drop(self, record: RecordRef) -> None:
+        """It is deleted."""
+        if self.records.pop(record, None) is not None:
+            self.log.append(record)
 
 
 class MemoryCrm:
@@ -72,6 +103,7 @@ class MemoryCrm:
         self._meter = meter
         self._extra = extra
         self._known: tuple[float, Abilities] | None = None
+        self._modules: dict[str, Module | None] = {}
 
     def abilities(self) -> Abilities:
         if self._known is None or self._world.now - self._known[0] >= TWELVE_HOURS:
@@ -95,6 +127,8 @@ class MemoryCrm:
                     for name in question.companies
                 },
                 self._filed(question),
+                self._beside(question),
+                {one: one in self._world.org.records for one in question.items},
             )
 
     def file(self, entries: Sequence[Entry], before: Callable[[], None] | None = None) -> Sequence[Outcome]:
@@ -116,6 +150,84 @@ class MemoryCrm:
                 for record in records
                 if (title := self._world.title(record))
             }
+
+    def modules(self, names: Sequence[str]) -> Mapping[str, Module | RemoteError]:
+        asked = {name.casefold() for name in names} - self._modules.keys()
+        if asked:
+            with self._call("describe"):
+                self._modules |= {name: memory_items.module(name) for name in asked}
+        found = {name: self._modules[name.casefold()] for name in names}
+        return {name: one or Rejected(f"{name}: no such module") for name, one in found.items()}
+
+    def items(
+        self, records: Sequence[RecordRef], rules: Sequence[ModuleRule], user: str, scope: Scope
+    ) -> Mapping[RecordRef, ModuleItem]:
+        by_kind = {one.kind: rule for rule in rules if (one := memory_items.module(rule.name))}
+        wanted = [one for one in dict.fromkeys(records) if one.kind in by_kind]
+        if not wanted:
+            return {}
+        with self._call("items"):
+            mine = [one for one in wanted if self._in_scope(one, user, scope)]
+            return {one: self._item(one, by_kind[one.kind], whole=True) for one in mine}
+
+    def active(self, rule: ModuleRule, user: str, scope: Scope, limit: int) -> Sequence[ModuleItem]:
+        kind = memory_items.module(rule.name)
+        if kind is None:
+            raise Rejected(f"{rule.name}: no such module")
+        with self._call("active"):
+            mine = [record for record, _ in self._all(kind.kind) if self._in_scope(record, user, scope)]
+            found = [self._item(record, rule, whole=False) for record in mine]
+            found.sort(key=lambda one: (-one.changed.timestamp(), one.record.id))
+            return [one for one in found if not one.closed][:limit]
+
+    def feed(self, cursor: str | None, names: Sequence[str]) -> Page[Change]:
+        org = self._world.org
+        with self._call("feed"):
+            kinds = {one.kind for name in names if (one := memory_items.module(name))}
+            news = org.log[int(cursor) :] if cursor is not None else []
+            changed = [self._change(one) for one in dict.fromkeys(news) if one.kind in kinds]
+            return Page(tuple(changed), str(len(org.log)))
+
+    def undo(self, removals: Sequence[Removal]) -> Sequence[Outcome]:
+        if not removals:
+            return []
+        with self._call("undo", write=True):
+            return [memory_undo.undo(self._world.org, one) for one in removals]
+
+    # --- items
+
+    def _in_scope(self, record: RecordRef, user: str, scope: Scope) -> bool:
+        org = self._world.org
+        fields = org.records.get(record)
+        if fields is None:
+            return False
+        if fields.get("owner") == user or (scope != "owned" and (record, user) in org.teams):
+            return True
+        return scope == "visible" and (not org.private or (record, user) in org.shares)
+
+    def _item(self, record: RecordRef, rule: ModuleRule, *, whole: bool) -> ModuleItem:
+        org = self._world.org
+        names = {one.id: fields.get("name", "") for one, fields in org.records.items()}
+        lines = [
+            Line(
+                datetime.fromtimestamp(org.stamps[one.record][1], UTC),
+                one.record.kind,
+                one.subject,
+                next((names[person.id] for person in sorted(one.people, key=lambda p: p.id) if person.id in names), ""),
+            )
+            for one in sorted(org.activities, key=lambda one: org.stamps[one.record][0], reverse=True)
+            if record in one.items
+        ]
+        history = tuple(lines[:5])
+        item = memory_items.read(record, org.records[record], names, rule, org.stamps[record], history)
+        return item if whole else replace(item, activities=())
+
+    def _change(self, record: RecordRef) -> Change:
+        org = self._world.org
+        number, at = org.stamps[record]
+        if record not in org.records:
+            return Change(record, "", gone=True, at=at)
+        return Change(record, memory_items.version((number, at)), org.records[record].get("owner", ""), at=at)
 
     # --- matching
 
@@ -154,16 +266,34 @@ class MemoryCrm:
                 key not in sent or _task_subject(sent[key].subject) != activity.subject
             ):
                 continue
-            known = out.get(key) or Filed(activity.record)
+            known = out.get(key) or Filed(activity.record, item=next(iter(activity.items), None))
             owner = {activity.owner} if activity.owner else set()
             out[key] = replace(known, people=known.people | activity.people | activity.items | owner)
+        return out
+
+    def _beside(self, question: Question) -> dict[tuple[str, RecordRef], Filed]:
+        out: dict[tuple[str, RecordRef], Filed] = {}
+        filed = self._filed(question)
+        for activity in self._world.org.activities:
+            main = filed.get(activity.message_id)
+            item = next(iter(activity.items), None)
+            if activity.record.kind != "task" or item is None or (main and main.record == activity.record):
+                continue
+            for one in question.sent:
+                wanted = one.beside if one.message_id == activity.message_id else None
+                if wanted is not None and item.kind == wanted.kind and wanted.id in ("", item.id):
+                    found = Filed(activity.record, activity.people | activity.items, item=item)
+                    out.setdefault((one.message_id, wanted), found)
         return out
 
     # --- filing
 
     def _changes(self, entry: Entry) -> bool:
         known = entry.existing.people if entry.existing else frozenset()
-        if entry.existing is None or entry.create or any(target not in known for target in entry.targets):
+        if entry.existing is None or entry.create or entry.item is not None:
+            return True
+        items = [target for target in entry.targets if target.kind not in PEOPLE]
+        if any(target != entry.existing.item for target in items):
             return True
         kinds = PEOPLE if entry.existing.record.kind == "email" else PEOPLE[1:]
         return any(r.record and r.record.kind in kinds and r.record not in known for r in entry.relations)
@@ -189,10 +319,14 @@ class MemoryCrm:
         notes: list[str] = []
         for new in sorted(entry.create, key=lambda one: one.kind != "account"):
             made[new.ref] = self._create(new, made, notes)
+        if entry.item is not None:
+            made[entry.item.ref] = self._new_item(entry.item, made)
         if len(entry.text) > TEXT:
             notes.append("text cut")
         relations = [replace(r, record=self._real(r.record, made)) for r in entry.relations]
-        targets = [target for target in entry.targets if target.kind not in PEOPLE]
+        targets = [made.get(target.id, target) for target in entry.targets if target.kind not in PEOPLE]
+        for target in targets:
+            self._touch(target)
         relations += [Relation("other", "", "", target) for target in entry.targets if target.kind in PEOPLE]
         entry = replace(entry, relations=tuple(relations), targets=tuple(targets))
         record = entry.existing.record.kind if entry.existing else entry.record
@@ -213,6 +347,24 @@ class MemoryCrm:
             self._touch(account)
         values = {**new.fields, "name": name, "owner": new.owner, "account": account.id if account else ""}
         return org.make(new.kind, **values)
+
+    def _new_item(self, new: NewItem, made: Mapping[str, RecordRef]) -> RecordRef:
+        org, kind = self._world.org, memory_items.MODULES[new.kind]
+        if new.kind in org.demands:
+            raise Rejected("a field is required: Region", reason="required_field")
+        if new.kind in org.rules:
+            raise Rejected(org.rules[new.kind], reason="validation_rule")
+        values: dict[str, Any] = dict(new.fields)
+        for name, record in (
+            (kind.account, self._real(new.account, made)),
+            (kind.contact, self._real(new.contact, made)),
+        ):
+            if name and record is not None and name not in values:
+                values[name] = self._touch(record).id
+        lacking = [spec.label for spec in kind.fields.values() if spec.required and not values.get(spec.name)]
+        if lacking:
+            raise Rejected(f"required fields: {', '.join(lacking)}", reason="required_field")
+        return org.make(new.kind, **_item_values(new.kind, values, org), owner=new.owner)
 
     def _email(self, entry: Entry, notes: list[str]) -> dict[str, RecordRef]:
         people = [(r.role, self._touch(r.record)) for r in entry.relations if r.record and r.record.kind in PEOPLE]
@@ -256,8 +408,8 @@ class MemoryCrm:
         contacts = [one for one in missing if one.kind == "contact"]
         groups = [contacts] if contacts and org.shared else [[one] for one in contacts]
         groups += [[one] for one in missing if one.kind == "lead"]
-        if entry.existing is None:
-            groups = groups or [[]]
+        if entry.existing is None and not contacts and (entry.targets or not groups):
+            groups = [[], *groups]
         subject = _task_subject(entry.subject)
         for number, group in enumerate(groups, 1 if entry.existing is None else 2):
             lead = any(one.kind == "lead" for one in group)
@@ -280,14 +432,36 @@ class MemoryCrm:
         self, entry: Entry, related: frozenset[tuple[str, RecordRef]], notes: list[str]
     ) -> dict[str, RecordRef]:
         assert entry.existing is not None
-        activities = self._world.org.activities
+        org, activities = self._world.org, self._world.org.activities
         place = next(at for at, one in enumerate(activities) if one.record == entry.existing.record)
         old = activities[place]
-        if entry.targets and old.items and not old.items & set(entry.targets):
-            notes.append("the target left out")
-        items = old.items or frozenset(entry.targets[:1])
+        out = {"activity": old.record} | {
+            f"added.{number}": record
+            for number, record in enumerate(dict.fromkeys(record for _, record in sorted(related, key=str)), 1)
+        }
+        items = old.items
+        if entry.targets and old.items != set(entry.targets[:1]):
+            of_lead = old.record.kind == "task" and {one.kind for one in old.people} == {"lead"}
+            if old.items and entry.moved_from not in old.items:
+                notes.append("the target left out")
+            elif old.record in org.fixed or of_lead:
+                notes.append("the mail's record may not be changed: a task beside it is related to the item")
+                task = Activity(
+                    org.make("task"),
+                    _task_subject(entry.subject),
+                    frozenset(("who", r.record) for r in entry.relations if r.record and r.record.kind == "contact"),
+                    items=frozenset(entry.targets[:1]),
+                    text=entry.text,
+                    closed=entry.completed,
+                    owner=RecordRef("user", entry.owner),
+                    message_id=entry.message_id,
+                )
+                activities.append(task)
+                out["activity.101"] = task.record
+            else:
+                items = frozenset(entry.targets[:1])
         activities[place] = replace(old, related=old.related | related, items=items)
-        return {"activity": old.record}
+        return out
 
     def _real(self, record: RecordRef | None, made: Mapping[str, RecordRef]) -> RecordRef | None:
         return made[record.id] if record and record.id.startswith("@") else record
@@ -320,10 +494,10 @@ class MemoryCrmWorld:
     name = "memory"
 
     def __init__(self) -> None:
-        self.org = _Org()
-        self.now = 0.0
+        self.org = Org(clock=lambda: self.clock())
+        self.now = datetime(2026, 11, 1, tzinfo=UTC).timestamp()
         self.allowance: Allowance | None = None
-        self.clock: Callable[[], float] = lambda: self.now  # of the allowance
+        self.clock: Callable[[], float] = lambda: self.now  # of the allowance and of changes
         self._requests = 0
         self._faults: list[tuple[FaultKind, float | None, int]] = []
         self.anna = self.user("Lindqvist", "anna@northpeak.example")
@@ -350,10 +524,54 @@ class MemoryCrmWorld:
         return self.org.make("lead", name=last_name, last_name=last_name, email=email, inactive=gone)
 
     def opportunity(self, name: str) -> RecordRef:
-        return self.org.make("opportunity", name=name)
+        return self.item("opportunity", name, owner=self.ben)
+
+    def item(self, kind: str, title: str, *, owner: RecordRef | None = None, **values: Any) -> RecordRef:
+        given = {"status": "Prospecting", "due": "2027-01-31"} if kind == "opportunity" else {}
+        made = _item_values(kind, {"name": title, **given, **values}, self.org)
+        return self.org.make(kind, **made, owner=(owner or self.anna).id)
+
+    def edit(self, record: RecordRef, *, by: RecordRef | None = None, **values: Any) -> None:
+        if values.pop("closed", False):
+            values["status"] = {"opportunity": "Closed Won", "case": "Closed"}.get(record.kind, "Finished")
+        if "title" in values:
+            values["name"] = values.pop("title")
+        self.org.records[record] |= {name: _plain(value) for name, value in values.items()}
+        self.org.stamp(record)
 
     def delete(self, record: RecordRef) -> None:
-        del self.org.records[record]
+        self.org.drop(record)
+        self.org.activities[:] = [replace(one, items=one.items - {record}) for one in self.org.activities]
+
+    def private(self) -> None:
+        self.org.private = True
+
+    def share(self, record: RecordRef, user: RecordRef) -> None:
+        self.org.shares.add((record, user.id))
+
+    def team(self, record: RecordRef, user: RecordRef) -> None:
+        self.org.teams.add((record, user.id))
+
+    def rule(self, kind: str, message: str) -> None:
+        self.org.rules[kind] = message
+
+    def foreign_mail(self, message_id: str, subject: str) -> RecordRef:
+        record = self.org.make("email")
+        self.org.activities.append(Activity(record, subject, frozenset(), message_id=message_id))
+        self.org.fixed.add(record)
+        return record
+
+    def log(self, subject: str, about: RecordRef) -> RecordRef:
+        record = self.org.make("task")
+        related = frozenset({("who", about)} if about.kind in PEOPLE else ())
+        items = frozenset({about} if about.kind not in PEOPLE else ())
+        self.org.activities.append(Activity(record, subject, related, items=items, owner=self.ben))
+        return record
+
+    def snapshot(self) -> Any:
+        return {record: dict(fields) for record, fields in self.org.records.items()}, tuple(
+            sorted(self.org.activities, key=lambda one: one.record.id)
+        )
 
     def task(self, subject: str, text: str) -> RecordRef:
         record = self.org.make("task")
@@ -437,6 +655,20 @@ class MemoryCrmWorld:
             meter.throttled("call", seconds)
             raise Busy(kind, retry_after=seconds)
         raise Busy(kind)
+
+
+def _item_values(kind: str, values: Mapping[str, Any], org: Org) -> dict[str, str]:
+    """As they are kept, with what the CRM fills in."""
+    out = {name: _plain(value) for name, value in values.items() if value not in ("", None)}
+    if kind == "case":
+        out |= {"number": f"{next(org.numbers):08}", "status": out.get("status", "New")}
+    return out
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, RecordRef):
+        return value.id
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _task_subject(subject: str) -> str:

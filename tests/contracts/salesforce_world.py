@@ -30,9 +30,34 @@ ORGANISATION: dict[str, Any] = {
         {"key": "anna", "name": "Anna Lindqvist", "email": ANNA, "salesforce": ANNA},
         {"key": "ben", "name": "Ben Carter", "email": BEN, "salesforce": BEN},
     ],
-    "salesforce": {"integration_user": {"key": "sync", "name": "Mailspan Sync", "email": ADMIN, "salesforce": ADMIN}},
+    "salesforce": {
+        "integration_user": {"key": "sync", "name": "Mailspan Sync", "email": ADMIN, "salesforce": ADMIN},
+        "custom_objects": [
+            {
+                "name": "Project__c",
+                "label": "Project",
+                "plural": "Projects",
+                "prefix": "a0P",
+                "fields": [
+                    {"name": "Budget__c", "type": "currency", "label": "Budget"},
+                    {"name": "Phase_Status__c", "type": "picklist", "values": ["Idea", "Running", "Finished"]},
+                    {"name": "Due__c", "type": "date", "label": "Due Date"},
+                    {"name": "Account__c", "type": "reference", "to": ["Account"], "label": "Account"},
+                ],
+            },
+            {"name": "Rate__c", "label": "Rate", "activities": False},
+        ],
+    },
 }
-KINDS = {"001": "account", "003": "contact", "005": "user", "006": "opportunity", "00Q": "lead"}
+KINDS = {
+    "001": "account",
+    "003": "contact",
+    "005": "user",
+    "006": "opportunity",
+    "00Q": "lead",
+    "500": "case",
+    "a0P": "project__c",
+}
 OBJECTS = {
     "account": "Account",
     "contact": "Contact",
@@ -41,7 +66,46 @@ OBJECTS = {
     "lead": "Lead",
     "email": "EmailMessage",
     "task": "Task",
+    "case": "Case",
+    "project__c": "Project__c",
 }
+_SHARED = {"account": "AccountId", "contact": "ContactId", "owner": "OwnerId"}
+ITEM_FIELDS: dict[str, dict[str, str]] = {
+    "opportunity": {
+        "title": "Name",
+        "amount": "Amount",
+        "status": "StageName",
+        "due": "CloseDate",
+        "next_step": "NextStep",
+        **_SHARED,
+    },
+    "case": {"title": "Subject", "status": "Status", "escalated": "IsEscalated", **_SHARED},
+    "project__c": {
+        "title": "Name",
+        "amount": "Budget__c",
+        "status": "Phase_Status__c",
+        "due": "Due__c",
+        **_SHARED,
+        "account": "Account__c",
+    },
+}
+CLOSED = {"opportunity": "Closed Won", "case": "Closed", "project__c": "Finished"}
+# what is compared of each object, but for what the service notes by itself and the ids of what it makes anew
+SNAPSHOT: dict[str, frozenset[str]] = {
+    **{
+        name: frozenset[str]()
+        for name in ("Account", "Contact", "Lead", "Opportunity", "Case", "Project__c", "OpportunityContactRole")
+    },
+    "EmailMessage": frozenset({"ActivityId"}),
+    "EmailMessageRelation": frozenset(),
+    "Task": frozenset({"Id", "CreatedDate"}),
+    "TaskRelation": frozenset({"Id", "TaskId", "CreatedDate"}),
+    "ContentDocument": frozenset(),
+}
+STAMPS = frozenset(
+    {"attributes", "SystemModstamp", "LastModifiedDate", "LastModifiedById", "LastActivityDate", "LastViewedDate",
+     "LastReferencedDate"}
+)  # fmt: skip
 EMAIL_FIELDS = {"account": "Email__c", "contact": "OtherEmail__c"}
 NAMES = {"account": "Name", "contact": "LastName", "lead": "LastName"}
 ROLES = {"FromAddress": "from", "ToAddress": "to", "CcAddress": "cc", "BccAddress": "bcc", "OtherAddress": "other"}
@@ -117,6 +181,50 @@ class SalesforceWorld:
 
     def opportunity(self, name: str) -> RecordRef:
         return self._create("opportunity", Name=name, StageName="Prospecting", CloseDate="2027-01-31")
+
+    def item(self, kind: str, title: str, *, owner: RecordRef | None = None, **values: Any) -> RecordRef:
+        given: dict[str, Any] = {"title": title, "owner": owner or self.anna}
+        given |= {"status": "Prospecting", "due": "2027-01-31"} if kind == "opportunity" else {}
+        given |= values
+        made = self._act("create", object=OBJECTS[kind], fields=_item_fields(kind, given))
+        return RecordRef(kind, made["id"])
+
+    def edit(self, record: RecordRef, *, by: RecordRef | None = None, **values: Any) -> None:
+        if values.pop("closed", False):
+            values["status"] = CLOSED[record.kind]
+        who = {"user": BEN if by == self.ben else ANNA} if by else {}
+        self._act("edit", object=OBJECTS[record.kind], id=record.id, fields=_item_fields(record.kind, values), **who)
+
+    def private(self) -> None:
+        self._act("org", sharing="private")
+
+    def share(self, record: RecordRef, user: RecordRef) -> None:
+        self._act("share", id=record.id, user=ANNA if user == self.anna else BEN, access="Read")
+
+    def team(self, record: RecordRef, user: RecordRef) -> None:
+        self._act("org", team_selling=True)
+        self._act("create", object="OpportunityTeamMember", fields={"OpportunityId": record.id, "UserId": user.id})
+
+    def rule(self, kind: str, message: str) -> None:
+        rule = {"object": OBJECTS[kind], "condition": "OwnerId != null", "message": message}
+        self._act("customise", validation_rules=[rule])
+
+    def foreign_mail(self, message_id: str, subject: str) -> RecordRef:
+        fields = {"MessageIdentifier": message_id, "Subject": subject, "Status": "3", "Incoming": True}
+        return RecordRef("email", self._act("create", object="EmailMessage", fields=fields)["id"])
+
+    def log(self, subject: str, about: RecordRef) -> RecordRef:
+        link = {"WhoId" if about.kind in ("contact", "lead") else "WhatId": about.id}
+        made = self._act("create", object="Task", fields={"Subject": subject, **link}, user=BEN)
+        return RecordRef("task", made["id"])
+
+    def snapshot(self) -> Any:
+        out: dict[str, list[str]] = {}
+        for name, without in SNAPSHOT.items():
+            rows = self._query(f"SELECT FIELDS(ALL) FROM {name} LIMIT 200", optional=True)
+            plain = [{key: row[key] for key in sorted(row.keys() - without - STAMPS)} for row in rows]
+            out[name] = sorted(json.dumps(row) for row in plain)
+        return out
 
     def delete(self, record: RecordRef) -> None:
         self._act("delete", object=OBJECTS[record.kind], id=record.id)
@@ -274,6 +382,11 @@ class SalesforceWorld:
             page = self._get(page["nextRecordsUrl"])
             rows += page["records"]
         return rows
+
+
+def _item_fields(kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    names = ITEM_FIELDS[kind]
+    return {names[name]: value.id if isinstance(value, RecordRef) else value for name, value in values.items()}
 
 
 def _ref(record_id: str) -> RecordRef:
