@@ -10,6 +10,7 @@ wake that SIGKILLs itself at point N, or the recovery after it, whose clock is a
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import json
@@ -32,6 +33,8 @@ from tests.sandboxed import Sandbox
 
 Json = dict[str, Any]
 ROOT = Path(__file__).resolve().parent.parent.parent
+THING = re.compile(r"[@=%{!\d]|[\w-]{24}")  # in a segment of a path: it names one thing
+VERSION = re.compile(r"v\d+(\.\d+)?")
 ALARM = 120  # seconds after which a worker that hangs is ended
 RENEWAL = "renewal of the lease"  # a commit that wrote nothing else
 HEARTBEAT = "lease-"  # the thread whose beats come when they come: no steps of the flow
@@ -245,7 +248,7 @@ def shape(url: str) -> str:
     """The path with * for whatever names one thing."""
     path = urlsplit(url).path.replace("$batch", "batch")
     segments = [re.sub(r"\('.*'\)$", "(*)", segment) for segment in path.split("/")]
-    return "/".join("*" if re.search(r"[@=%{!]|\d.*\d.*\d|[\w-]{24}", one) else one for one in segments)
+    return "/".join("*" if THING.search(one) and not VERSION.fullmatch(one) else one for one in segments)
 
 
 # --- the program ------------------------------------------------------------------------------------------------------
@@ -300,7 +303,18 @@ def _fork(order: Json) -> Json:
     with os.fdopen(reading, encoding="utf-8") as words:
         told = [json.loads(line) for line in words]
     _, status = os.waitpid(child, 0)
+    if told and "modules" in told[-1]:
+        _learn(told.pop()["modules"])
     return {"signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0, "words": told}
+
+
+def _learn(modules: Sequence[str]) -> None:
+    """What a worker had to load while it worked is there for the next."""
+    for module in modules:
+        with contextlib.suppress(ImportError):  # some libraries put there what is no module
+            importlib.import_module(module)
+    gc.collect()
+    gc.freeze()
 
 
 def _write(file: int, word: Json) -> None:
@@ -310,6 +324,7 @@ def _write(file: int, word: Json) -> None:
 def _live(order: Json, tell: Callable[[Json], None]) -> None:
     """A worker, from its birth to its end; it never returns."""
     signal.alarm(ALARM)
+    loaded = set(sys.modules)
     try:
         from sync import settings
         from sync.wiring import App
@@ -319,6 +334,8 @@ def _live(order: Json, tell: Callable[[Json], None]) -> None:
         tell(_wake(app, mailbox.id, order, tell) if order["do"] == "wake" else _recover(app, mailbox.id, order))
     except BaseException:  # noqa: BLE001 - the process ends here, and says why
         tell({"error": traceback.format_exc()})
+    if more := sorted(set(sys.modules) - loaded):
+        tell({"modules": more})
     os._exit(0)
 
 
