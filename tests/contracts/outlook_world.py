@@ -239,8 +239,9 @@ class OutlookWorld:
         elif kind == "reset":
             self.sandbox.fault("reset", vendor="microsoft", path=API)
         else:
-            writes = r'"method": "(PATCH|POST)"'
-            self.sandbox.fault("lost", vendor="microsoft", path=r"^/v1.0/\$batch", body_matches=writes)
+            path = r"^/v1.0/(\$batch|users/[^/]+/mailFolders/[^/]+(/messages)?)$"  # many writes, or a single one
+            writes = r'"method": "(PATCH|POST|DELETE)"|"displayName"|"singleValueExtendedProperties"'
+            self.sandbox.fault("lost", vendor="microsoft", path=path, body_matches=writes)
 
     def throttle_part(self) -> None:
         self.sandbox.fault("status", vendor="microsoft", path=r"^/v1\.0/.*/messages/[^/]+/\$value", status=429)

@@ -69,13 +69,8 @@ class Calls:
         return call("mailFolders.move", "POST", builder, {"destinationId": parent})
 
     def delete_folder(self, folder: str) -> Call:
-        """Into Deleted Items, with all that is in it; from there for good."""
+        """Into Deleted Items, with all that is in it; one that lies there is gone for its user."""
         return call("mailFolders.delete", "DELETE", self._user.mail_folders.by_mail_folder_id(folder))
-
-    def purge_folder(self, folder: str) -> Call:
-        """For good, with all that is in it."""
-        builder = self._user.mail_folders.by_mail_folder_id(folder).permanent_delete
-        return call("mailFolders.permanentDelete", "POST", builder)
 
     # --- categories -----------------------------------------------------------------------------------------------
 

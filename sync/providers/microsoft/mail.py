@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 
 from sync.core import mime
 from sync.errors import Busy, Rejected, RemoteError
-from sync.model import LabelMap, LabelTree, Mark, Message, Outcome, Page, Seen
+from sync.model import LabelMap, LabelTree, Mark, Message, Note, Outcome, Page, Seen
 from sync.ports import Meter
-from sync.providers.microsoft import batch, changes, errors, settle, tree
+from sync.providers.microsoft import batch, changes, conversations, errors, notes, removal, settle, tree
 from sync.providers.microsoft.calls import Calls
 from sync.providers.microsoft.http import Api, Client
 from sync.providers.microsoft.item import FRESH, Item, Memory, category_name
@@ -38,7 +38,12 @@ class Outlook:
         return tree.ensure(self._api, self._calls, self._memory, label_tree)
 
     def changes(self, cursor: str | None, labels: Sequence[str] = ()) -> Page[Seen]:
-        """One HTTP call of 4 requests and 1 or 2 for each drop folder or trigger category of `labels`."""
+        """One HTTP call of 2 requests and 1 for each trigger category of `labels`; up to four drop folders cost 2 each,
+        more of them 1 per 500 children of their parents, and 1 for each that is not empty.
+
+        What arrives in Inbox and Sent Items, or is dropped at once, is told as `arrived`. What a user's rule moves on
+        arrival to another folder is not seen: looks at every folder of a mailbox would cost too much.
+        """
         return changes.read(self._api, self._calls, self._memory, cursor, labels)
 
     def dropped(self, labels: Sequence[str]) -> Sequence[Seen]:
@@ -78,6 +83,24 @@ class Outlook:
         gone from the master list is set all the same, without its colour."""
         failed = settle.write(self._api, self._calls, self._memory, marks) if marks else {}
         return [Outcome(mark.id, failed.get(mark.id)) for mark in marks]
+
+    def remove(self, labels: Sequence[str]) -> Sequence[Outcome]:
+        """A category that a message wears is not empty either."""
+        return removal.remove(self._api, self._calls, self._memory, labels)
+
+    def present(self, labels: Sequence[str]) -> frozenset[str]:
+        return removal.present(self._api, self._calls, self._memory, labels)
+
+    def conversations(self, threads: Sequence[str]) -> Mapping[str, Sequence[Seen]]:
+        """Outlook's own conversations: a changed subject begins another one (providers.md 2.4)."""
+        return conversations.read(self._api, self._calls, self._memory, threads)
+
+    def put(self, several: Sequence[Note]) -> Sequence[Outcome]:
+        """`text` is not used: Exchange makes the text of the HTML."""
+        return notes.put(self._api, self._calls, self._memory, several)
+
+    def take(self, ids: Sequence[str]) -> Sequence[Outcome]:
+        return notes.take(self._api, self._calls, self._memory, ids)
 
     def lag(self, labels: Sequence[str]) -> Mapping[str, float]:
         """The date on which the oldest message of each label reached the mailbox: Graph does not tell when it was

@@ -90,7 +90,8 @@ def ensure(api: Api, calls: Calls, memory: Memory, tree: LabelTree) -> LabelMap:
     run = _Run(api, calls, memory)
     nodes = [node for node in tree.nodes if node.role in FOLDERS]
     others = [node for node in tree.nodes if node.role not in FOLDERS]
-    _look(run, nodes)
+    memory.absent.clear()
+    _look(run, nodes, bool(others))
     for level in _levels(nodes):
         _level(run, level)
     for level in _levels(others):
@@ -116,15 +117,16 @@ def _levels(nodes: Iterable[Node]) -> list[list[Node]]:
 # --- folders --------------------------------------------------------------------------------------------------------
 
 
-def _look(run: _Run, nodes: Sequence[Node]) -> None:
+def _look(run: _Run, nodes: Sequence[Node], categories: bool) -> None:
     """Read the master list, the children of the root and of all remembered parents, and what is then still unknown."""
     remembered = {node.key: node.remote_id for node in nodes if node.remote_id}
     parents = {remembered[node.parent] for node in nodes if node.parent in remembered}
-    wanted = {**places(run.memory, run.calls), ("categories", ""): run.calls.categories()}
+    wanted = places(run.memory, run.calls) | ({("categories", ""): run.calls.categories()} if categories else {})
     wanted |= {("children", key): run.calls.children(key) for key in (ROOT, *sorted(parents))}
     answers = collect(run.api, run.calls, wanted)
     learn_places(run.memory, answers)
-    _learn_categories(run, answers[("categories", "")])
+    if categories:
+        _learn_categories(run, answers[("categories", "")])
     for (kind, key), found in answers.items():
         if kind == "children":
             for body in values(found):
@@ -157,8 +159,7 @@ def _level(run: _Run, nodes: Sequence[Node]) -> None:
         if run.thrown(folder) and not _bring_back(run, folder, run.parent(node)):
             continue
         run.ids[node.key] = folder.id
-        if node.rename:
-            _rename(run, node, folder)
+    _rename(run, [(node, run.folders[run.ids[node.key]]) for node in nodes if node.rename and node.key in run.ids])
     missing = [node for node in nodes if node.key not in run.ids]
     _list_children(run, {run.parent(node) for node in missing})
     _create(run, [node for node in missing if not _adopt(run, node)])
@@ -193,13 +194,34 @@ def _free(run: _Run, parent: str, name: str) -> str:
     return wanted
 
 
-def _rename(run: _Run, node: Node, folder: _Folder) -> None:
-    wanted = _name(node)
-    new = wanted if fold(wanted) == fold(folder.name) else _free(run, folder.parent, wanted)
-    if new == folder.name:
-        return
-    run.put(batch.sure(batch.run(run.api, [run.calls.rename_folder(folder.id, new)])[0]))
-    run.renamed.append(node.key)
+def _rename(run: _Run, wanted: Sequence[tuple[Node, _Folder]]) -> None:
+    """All at once; one whose new name is about to be freed by another (409) comes after the others."""
+    for node, folder in _rename_some(run, wanted):
+        if _rename_some(run, [(node, folder)]):
+            raise Conflict("a folder's name is taken", vendor=errors.VENDOR, operation="mailFolders.update", status=409)
+
+
+def _rename_some(run: _Run, wanted: Sequence[tuple[Node, _Folder]]) -> list[tuple[Node, _Folder]]:
+    """Those whose name is taken, after their siblings were read again."""
+    planned: list[tuple[Node, _Folder, str]] = []
+    for node, folder in wanted:
+        name = _name(node)
+        new = name if fold(name) == fold(folder.name) else _free(run, folder.parent, name)
+        if new != folder.name:
+            planned.append((node, folder, new))
+            run.folders[folder.id] = _Folder(folder.id, new, folder.parent)  # so that nobody else plans this name
+    answers = batch.run(run.api, [run.calls.rename_folder(folder.id, new) for _, folder, new in planned])
+    taken: list[tuple[Node, _Folder]] = []
+    for (node, folder, _), answer in zip(planned, answers, strict=True):
+        if isinstance(answer, Conflict):
+            run.folders[folder.id] = folder
+            taken.append((node, folder))
+            continue
+        run.put(batch.sure(answer))
+        run.renamed.append(node.key)
+    run.listed -= {folder.parent for _, folder in taken}
+    _list_children(run, {folder.parent for _, folder in taken})
+    return taken
 
 
 def _adopt(run: _Run, node: Node) -> bool:
