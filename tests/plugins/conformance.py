@@ -28,6 +28,8 @@ TOOLS = Path(__file__).resolve().parents[2].parent / "shared" / "tools"
 SHOWN = 40
 # The slice of Graph's metadata has no id in entities that a PATCH holds; an extended property is named by nothing else
 PATCHED_PROPERTY = re.compile(r"singleValueExtendedProperties/\d+: 'id' does not match")
+# What Salesforce has and the tables of the object reference do not list
+UNLISTED = re.compile(r"object UserRecordAccess is not in specs|Opportunity has no [\w ]+ (Contact|Quotes)\b")
 Exchange = dict[str, Any]
 Judge = Callable[[Exchange], list[str]]
 VERDICT = pytest.StashKey[list[str]]()
@@ -61,6 +63,8 @@ def violations(exchanges: Iterable[Exchange]) -> Iterator[str]:
         seen.add(text)
         for fault in judge(exchange):
             if exchange["method"] == "PATCH" and PATCHED_PROPERTY.search(fault):
+                continue
+            if UNLISTED.search(fault):
                 continue
             yield f"{exchange['api']} {exchange['method']} {exchange['path'][:120]} -> {exchange['status']}: {fault}"
 

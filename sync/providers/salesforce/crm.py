@@ -126,7 +126,7 @@ class Salesforce:
     def items(
         self, records: Sequence[RecordRef], rules: Sequence[ModuleRule], user: str, scope: Scope
     ) -> Mapping[RecordRef, ModuleItem]:
-        """One call for five kinds; in scope `visible` for four, in scope `team` for two that have accounts."""
+        """One call for five kinds; in scope `visible` for four, in scope `team` for one or two."""
         asked = [one for one in dict.fromkeys(records) if _ID.fullmatch(one.id)]
 
         def read() -> Mapping[RecordRef, ModuleItem]:

@@ -26,6 +26,7 @@ from sync.providers.salesforce import soql
 from sync.providers.salesforce.asking import Asker
 from sync.providers.salesforce.auth import VENDOR
 from sync.providers.salesforce.http import Client, Fault, error_for, faults
+from sync.providers.salesforce.values import OBJECTS
 
 TTL_SECONDS = 12 * 3600
 DESCRIBES_PER_CALL = 20
@@ -114,20 +115,26 @@ class Shapes:
 
 
 def fetch(client: Client, names: Sequence[str]) -> dict[str, Found]:
-    """Describe them; those that are no API name are looked up as labels. Raises like `Client.call`."""
-    out = _describe(client, [name for name in names if _NAME.fullmatch(name)])
+    """Describe them; those that are no API name, as it seems, are looked up as labels before. Raises like
+    `Client.call`."""
+    out = _describe(client, [name for name in names if _api_name(name)])
     unknown = [name for name in names if name not in out]
     if not unknown:
         return {name: _checked(name, out[name]) for name in names}
     labels: dict[str, str] = {}
     for row in client.call("describe", "sobjects", verb="GET").get("sobjects", ()):
         if row.get("queryable"):
-            for label in (row["name"].removesuffix("__c"), row["label"], row["labelPlural"]):
+            for label in (row["name"], row["name"].removesuffix("__c"), row["label"], row["labelPlural"]):
                 labels.setdefault(str(label).casefold(), row["name"])
     real = {name: labels[name.casefold()] for name in unknown if name.casefold() in labels}
     made = _describe(client, list(dict.fromkeys(real.values())))
     out |= {name: made[api] for name, api in real.items() if api in made}
     return {name: _checked(name, out.get(name)) for name in names}
+
+
+def _api_name(name: str) -> bool:
+    folded = name.casefold()
+    return _NAME.fullmatch(name) is not None and (folded in OBJECTS or folded.endswith("__c"))
 
 
 def _checked(name: str, shape: Shape | None) -> Found:

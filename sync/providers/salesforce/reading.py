@@ -58,7 +58,7 @@ class Reading:
         found: dict[str, ModuleItem] = {}
         for kind, some in rows.items():
             for key, row in some:
-                if row.get("OwnerId") == user or key in mine or self._on_team(row, shapes[kind]):
+                if row.get("OwnerId") == user or key in mine:
                     found[key[:15]] = items.read(row, shapes[kind], rules[kind], self._instance)
         asked = [one for records in wanted.values() for one in records]
         return {one: found[one.id[:15]] for one in asked if one.id[:15] in found}
@@ -90,28 +90,20 @@ class Reading:
     def _by_id(self, shape: Shape, rule: ModuleRule, ids: Sequence[str], user: str, scope: Scope) -> list[Query]:
         """The queries of one kind."""
         kind, out = shape.module.kind, []
-        more = [*items.history(shape)]
-        member = shape.children.get(("OpportunityTeamMember", "OpportunityId"))
-        if scope == "team" and member:
-            more.append(soql.inner("Id", member, f"UserId = {soql.text(user)}"))
+        more = items.history(shape)
         owned = f" AND OwnerId = {soql.text(user)}" if scope == "owned" else ""
         for some in _chunks(ids):
             within = soql.within("Id", some)
             out.append(Query(kind, items.select(shape, rule, within + owned, more=more)))
-            if scope == "team" and self._account_teams:
+            if scope == "team":
                 out += [
                     Query(f"team {kind}", soql.query(("Id",), shape.module.name, f"{within} AND {mine}"))
-                    for mine in items.account_team(shape, user)
+                    for mine in self._teams(shape, user)
                 ]
         return out
 
     def _teams(self, shape: Shape, user: str) -> list[str]:
         return items.team(shape, user) + (items.account_team(shape, user) if self._account_teams else [])
-
-    @staticmethod
-    def _on_team(row: Row, shape: Shape) -> bool:
-        member = shape.children.get(("OpportunityTeamMember", "OpportunityId"))
-        return bool(member and row.get(member))
 
     def _readable(self, rows: Iterator[Row], user: str) -> Iterator[Row]:
         """Those that the user may read, in order; a thousand candidates cost a call."""

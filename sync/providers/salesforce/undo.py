@@ -29,8 +29,8 @@ MOST_CHILDREN = 18  # sub-queries of one query; the service takes 20
 # objects whose rows hang on a record although they are no custom ones
 HANGING = (
     "Task", "Event", "EmailMessage", "Contact", "Opportunity", "Case", "Contract", "Order", "Asset", "Quote",
-    "OpportunityContactRole", "CaseContactRole", "OpportunityLineItem", "OpportunityTeamMember", "CampaignMember",
-    "CaseComment", "Note", "Attachment", "ContentDocumentLink", "AccountContactRelation",
+    "OpportunityContactRole", "CaseContactRole", "OpportunityLineItem", "CampaignMember",
+    "CaseComment", "Note", "Attachment", "ContentDocumentLink",
 )  # fmt: skip
 # made anew with every record by the service, or seen through other objects
 SHADOWS = ("History", "Feed", "Share", "Event__c")
@@ -72,7 +72,8 @@ class Undo:
         self._notes = []
         rows = self._look(removal)
         files = self._files(rows)
-        steps = [*self._restore(removal), *self._unrelate(removal, rows)]
+        # relations first: the automatic task of a mail is made anew from them when the mail's item is exchanged
+        steps = [*self._unrelate(removal, rows), *self._leave_tasks(removal, rows), *self._restore(removal)]
         steps += [self._delete("ContentDocument", key, f"file {key}") for key in files]
         steps += [self._delete(object_of(one.kind), one.id, _named(one)) for one in removal.delete]
         steps += [
@@ -93,16 +94,16 @@ class Undo:
         queries: list[Query] = []
         people = [one.id for one in removal.created if one.kind in ("contact", "lead")]
         for kind, (name, activity) in RELATIONS.items():
-            pairs = [(a.id, p.id) for a, p in removal.unrelate if a.kind == kind]
-            if name not in self.description.objects and kind == "task" and not self.description.shared_activities:
+            if kind == "task" and not self.description.shared_activities:
                 continue
             where = [soql.within("RelationId", people)]
-            if pairs:
-                both = soql.within(activity, [a for a, _ in pairs]), soql.within("RelationId", [p for _, p in pairs])
-                where.append(f"({both[0]} AND {both[1]})")
+            where.append(soql.within(activity, [a.id for a, _ in removal.unrelate if a.kind == kind]))
             if condition := soql.either(where):
                 queries.append(Query(name, soql.query(("Id", activity, "RelationId"), name, condition)))
-        mails = [one.id for one in removal.delete if one.kind == "email"]
+        tasks = [a.id for a, _ in removal.unrelate if a.kind == "task"]
+        if tasks:
+            queries.append(Query("Task", soql.query(("Id", "WhoId", "WhatId"), "Task", soql.within("Id", tasks))))
+        mails = [one.id for one in (*removal.delete, *(a for a, _ in removal.restore)) if one.kind == "email"]
         if mails:
             text = soql.query(("Id", "ActivityId"), "EmailMessage", soql.within("Id", mails))
             queries.append(Query("EmailMessage", text))
@@ -165,11 +166,14 @@ class Undo:
     def _untouched(self, removal: Removal, rows: Mapping[str, Sequence[Row]], files: set[str]) -> list[RecordRef]:
         """Of the created records those that may go, in their order; the others are named in the notes."""
         going = {one.id for one in removal.delete} | files
+        moving = {activity.id for activity, _ in removal.restore}
+        apart = {(activity.id, person.id) for activity, person in removal.unrelate}
         going |= {row["ActivityId"] for row in rows.get("EmailMessage", ()) if row.get("ActivityId")}
         related: dict[str, set[str]] = {}
         for name, activity in RELATIONS.values():
             for row in rows.get(name, ()):
-                related.setdefault(row["RelationId"], set()).add(row[activity])
+                if (row[activity], row["RelationId"]) not in apart:
+                    related.setdefault(row["RelationId"], set()).add(row[activity])
         known = {row["Id"]: row for key, some in rows.items() if key.startswith("created ") for row in some}
         out = []
         for one in removal.created:
@@ -178,7 +182,9 @@ class Undo:
             row = known[one.id]
             why = _touched(row)
             children = [child for _, child in self._hanging(self._object(one))]
-            if not why and self._held(row, children, going, set(known) - going, related.get(one.id, set())):
+            if not why and self._held(
+                row, children, going | moving, set(known) - going, related.get(one.id, set()) - going
+            ):
                 why = "other records belong to it"
             if why:
                 self._notes.append(f"{_named(one)} left: {why}")
@@ -191,7 +197,7 @@ class Undo:
         self, row: Row, relationships: Iterable[str], going: set[str], ours: set[str], activities: set[str]
     ) -> bool:
         """Whether something hangs on the record. What came with it, but is none of ours that stays, does not."""
-        if activities - going:
+        if activities:
             return True
         for relationship in relationships:
             for child in within_subquery(row, relationship):
@@ -222,14 +228,26 @@ class Undo:
         ]
 
     def _unrelate(self, removal: Removal, rows: Mapping[str, Sequence[Row]]) -> list[Step]:
+        return [
+            self._delete("EmailMessageRelation", row["Id"], f"relation of {_named(activity)} to {_named(person)}")
+            for activity, person in removal.unrelate
+            for row in rows.get("EmailMessageRelation", ())
+            if row["EmailMessageId"] == activity.id and row["RelationId"] == person.id
+        ]
+
+    def _leave_tasks(self, removal: Removal, rows: Mapping[str, Sequence[Row]]) -> list[Step]:
+        """A task names its people in one list, the first of them as WhoId."""
         out = []
-        for activity, person in removal.unrelate:
-            name, column = RELATIONS.get(activity.kind, ("", ""))
-            out += [
-                self._delete(name, row["Id"], f"relation of {_named(activity)} to {_named(person)}")
-                for row in rows.get(name, ())
-                if row[column] == activity.id and row["RelationId"] == person.id
-            ]
+        for task in rows.get("Task", ()):
+            leaving = {person.id for activity, person in removal.unrelate if activity.id == task["Id"]}
+            there = [row["RelationId"] for row in rows.get("TaskRelation", ()) if row["TaskId"] == task["Id"]]
+            people = list(dict.fromkeys(one for one in (task["WhoId"], *there) if one and one != task["WhatId"]))
+            stay = [one for one in people if one not in leaving]
+            if len(stay) == len(people):
+                continue
+            body = {"TaskWhoIds": stay} if stay and self.description.shared_activities else {"WhoId": None}
+            url = f"{self.root}/sobjects/Task/{task['Id']}"
+            out.append(Step({"method": "PATCH", "url": url, "body": body}, f"relations of task {task['Id']}"))
         return out
 
     def _delete(self, name: str, key: str, what: str) -> Step:
