@@ -71,12 +71,12 @@ def steps(
                 out.append(Step("stay", node.key, known.get(node.key) or words(node.key)))
         elif node.rename:
             out.append(Step("rename", node.key, names[node.key], known.get(node.key) or words(node.key)))
-    old_keys = labels.obsolete(wanted, remembered) if whole else ()
-    return [*out, *(Step(_end(key), key, known.get(key) or words(key)) for key in old_keys)]
-
-
-def _end(key: str) -> Literal["remove", "stay"]:
-    return "remove" if key.startswith((*GOES, *GOES_LAST)) else "stay"
+    for key in labels.obsolete(wanted, remembered) if whole else ():
+        if key.startswith((*GOES, *GOES_LAST)):
+            out.append(Step("remove", key, known.get(key) or words(key)))
+        elif key in known:  # else it was given up before
+            out.append(Step("stay", key, known[key]))
+    return out
 
 
 def _paths(nodes: Sequence[Node], categories: bool) -> dict[str, str]:

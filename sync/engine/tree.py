@@ -81,9 +81,10 @@ def _kept(work: Work) -> set[str]:
 def _remove(work: Work, old: Mapping[str, Remembered]) -> tuple[str, ...]:
     """The keys of those that are gone now."""
     with work.commit() as tx:
-        shown = {row.kind for row in tx.items() if row.leaf_id or row.note_id} if old else set()
-    keys = [key for key in old if key.startswith(GOES)]
-    keys += [key for key in old if key.startswith(GOES_LAST) and key.partition(".")[2] not in shown]
+        rows = tx.items() if old else []
+    full = {f"assign.{row.kind}" for row in rows if row.leaf_id}
+    full |= {f"module.{row.kind}" for row in rows if row.leaf_id or row.note_id}
+    keys = [key for key in old if key.startswith((*GOES, *GOES_LAST)) and key not in full]
     if not keys:
         return ()
     outcomes = work.ports.mail.remove([old[key].remote_id for key in keys])
