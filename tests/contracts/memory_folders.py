@@ -14,14 +14,16 @@ from itertools import count
 
 from sync.core.mime import parse
 from sync.errors import Busy, Conflict, CursorExpired, Missing, RemoteError
-from sync.model import LabelMap, LabelTree, Mark, Message, Outcome, Page, Seen
+from sync.model import LabelMap, LabelTree, Mark, Message, Note, Outcome, Page, Seen
 from sync.ports import Meter
+from tests.contracts import memory_folder_notes as folder_notes
 from tests.contracts import memory_folder_tree as folder_tree
 from tests.contracts.mail_world import CountingMeter, State
 from tests.contracts.memory_folder_tree import BIN, ROOT, Folder, category, name_of
 from tests.contracts.memory_service import Allowance, Line, Service
 
-PLACES = ("inbox", "sentitems", "archive", BIN)
+ASIDE = (BIN, "drafts", "junkemail")  # what lies there did not arrive
+PLACES = ("inbox", "sentitems", "archive", *ASIDE)
 WATCHED = ("inbox", "sentitems")
 PER_CALL = 20  # parts of one batch
 LOOK = 4.0  # requests of a look, beside those for each drop folder and trigger category
@@ -41,6 +43,8 @@ class _Mail:
     unread: bool = True
     flagged: bool = False
     changed: int = 0  # number of the last change
+    came: int = 0  # number of its arrival; 0: it is a copy or a note
+    note: Note | None = None  # Mailspan put it there
 
 
 @dataclass(slots=True)
@@ -64,24 +68,31 @@ class FolderMailbox:
     def deliver(self, raw: bytes, *, labels: Sequence[str] = (), inbox: bool = True) -> str:
         places = [label for label in labels if label in self.folders]
         names = [name for label in labels if (name := name_of(label))]
-        return self._add(raw, places[0] if places else "inbox" if inbox else "archive", names)
+        return self.add(raw, places[0] if places else "inbox" if inbox else "archive", names)
+
+    def draft(self, raw: bytes) -> str:
+        return self.add(raw, "drafts", [])
+
+    def junk(self, raw: bytes) -> str:
+        return self.add(raw, "junkemail", [])
 
     def sent(self, raw: bytes, *, to_self: bool = False) -> str:
-        key = self._add(raw, "sentitems", [])
+        key = self.add(raw, "sentitems", [])
         self.mails[key].unread = False
         self.mails[key].sender = self.address
         if to_self:
-            self.mails[self._add(raw, "inbox", [])].sender = self.address
+            self.mails[self.add(raw, "inbox", [])].sender = self.address
         return key
 
-    def _add(self, raw: bytes, folder: str, categories: Sequence[str]) -> str:
+    def add(self, raw: bytes, folder: str, categories: Sequence[str]) -> str:
         parsed = parse(raw)
         known = {mail.message_id: mail.thread for mail in self.mails.values()}
         number = next(self.numbers)
         thread = next((known[key] for key in parsed.references if key in known), f"thread-{number}")
         received = self.world.clock() + number / 1e4
         sender = next((person.email for person in parsed.participants if person.role == "from"), "")
-        mail = _Mail(raw, parsed.message_id, thread, folder, received, sender, list(categories), set(), changed=number)
+        mail = _Mail(raw, parsed.message_id, thread, folder, received, sender, list(categories), set())
+        mail.changed = mail.came = number
         mail.came_with = {name.casefold() for name in categories}
         self.mails[f"mail-{number}"] = mail
         return f"mail-{number}"
@@ -100,6 +111,7 @@ class FolderMailbox:
         old, number = self.mails[message_id], next(self.numbers)
         made = _Mail(old.raw, old.message_id, old.thread, folder, old.received, old.sender, list(old.categories))
         made.unread, made.flagged, made.changed, made.came_with = old.unread, old.flagged, number, set(old.came_with)
+        made.note = old.note
         self.mails[f"mail-{number}"] = made
         return f"mail-{number}"
 
@@ -213,6 +225,9 @@ class FolderMailbox:
         spelt = {category(self.master.get(name.casefold(), name)) for name in mail.categories}
         return frozenset({place} | flags | spelt)
 
+    def inside(self, label: str) -> Sequence[str]:
+        return [key for key, mail in self.mails.items() if mail.folder == label]
+
     def now(self) -> int:
         return max((mail.changed for mail in self.mails.values()), default=0)
 
@@ -225,7 +240,7 @@ class FolderMailbox:
                 continue
             for key, mail in self.mails.items():
                 worn = wanted in {name.casefold() for name in mail.categories} and wanted not in mail.came_with
-                if worn and mail.folder != BIN if wanted else mail.folder == label:
+                if worn and mail.folder not in ASIDE if wanted else mail.folder == label:
                     yield key, label
 
 
@@ -244,22 +259,26 @@ class FolderMail:
         cursor remembers what was told."""
         box = self.box
         with self.line.answer("changes", LOOK + _price(labels)) as trouble:
-            at, told = (box.now(), frozenset()) if cursor is None else _cursor(cursor, box.oldest)
+            at, since, told = (box.now(), 0, frozenset()) if cursor is None else _cursor(cursor, box.oldest)
             lying = frozenset() if trouble == "empty" else frozenset(box.lying(labels))
             if cursor is None:
-                return Page((), _write(max(at, box.oldest), lying))
+                return Page((), _write(max(at, box.oldest), at, lying))
             fresh = [(mail.changed, key) for key, mail in box.mails.items() if mail.changed > at]
             fresh = sorted((number, key) for number, key in fresh if box.mails[key].folder in WATCHED)
             page = fresh[: box.world.page]
             at = page[-1][0] if page else at
             keys = [] if trouble == "empty" else [key for _, key in page]
             keys += sorted({key for key, _ in lying - told} - set(keys))
-            return Page(tuple(map(self._seen, keys)), _write(at, lying), more=len(page) < len(fresh))
+            more = len(page) < len(fresh)
+            after = _write(at, since if more else box.now(), lying)
+            return Page(tuple(self._seen(key, since) for key in keys), after, more=more)
 
-    def _seen(self, key: str) -> Seen:
+    def _seen(self, key: str, since: int) -> Seen:
+        """It has arrived when it came after that number."""
         mail = self.box.mails[key]
         worn = (name for name in mail.categories if name.casefold() not in mail.came_with)
-        return Seen(key, mail.thread, self._spelt(mail.folder, worn))
+        arrived = mail.came > since and mail.folder not in ASIDE
+        return Seen(key, mail.thread, self._spelt(mail.folder, worn), arrived=arrived, at=mail.received)
 
     def _spelt(self, folder: str, names: Iterator[str]) -> frozenset[str]:
         return frozenset({folder, *(category(self.box.master.get(name.casefold(), name)) for name in names)})
@@ -330,25 +349,44 @@ class FolderMail:
         return [key for key in same if mails[key].folder in WATCHED] or same[:1]
 
     def remove(self, labels: Sequence[str]) -> Sequence[Outcome]:
-        return [self._removed(label) for label in labels]
+        if not labels:
+            return []
+        with self.line.answer("remove", 4.0 * len(labels), writes=True) as trouble:
+            return [self._removed(label) for label in (labels[: len(labels) // 2] if trouble == "cut" else labels)]
 
     def _removed(self, label: str) -> Outcome:
-        self.line.call("folders.delete", writes=True)
         box, name = self.box, name_of(label).casefold()
-        if name:
-            used = any(name in {each.casefold() for each in mail.categories} for mail in box.mails.values())
-        else:
-            used = any(mail.folder == label for mail in box.mails.values())
-            used = used or any(folder.parent == label for folder in box.folders.values())
-        if used:
+        if not name and folder_tree.thrown(box, label):
+            return Outcome(label)
+        worn = [mail for mail in box.mails.values() if name in {each.casefold() for each in mail.categories}]
+        below = any(folder.parent == label for folder in box.folders.values())
+        if any(mail.folder not in ASIDE for mail in worn) if name else below or box.inside(label):
             return Outcome(label, Conflict("not empty"))
         box.master.pop(name, None)
         box.folders.pop(label, None)
         return Outcome(label)
 
     def present(self, labels: Sequence[str]) -> frozenset[str]:
+        if not labels:
+            return frozenset()
         self.line.call("folders.list", 2)
         return frozenset(labels) & self.box.labels().keys()
+
+    def conversations(self, threads: Sequence[str]) -> Mapping[str, Sequence[Seen]]:
+        if not threads:
+            return {}
+        self.line.call("conversations", 1.0 * len(set(threads)))
+        out: dict[str, list[Seen]] = {thread: [] for thread in threads}
+        for key, mail in self.box.mails.items():
+            if mail.thread in out and mail.folder not in ASIDE:
+                out[mail.thread].append(self._seen(key, self.box.now()))
+        return {thread: sorted(found, key=lambda seen: seen.at) for thread, found in out.items()}
+
+    def put(self, notes: Sequence[Note]) -> Sequence[Outcome]:
+        return folder_notes.put(self.box, self.line, notes) if notes else []
+
+    def take(self, ids: Sequence[str]) -> Sequence[Outcome]:
+        return folder_notes.take(self.box, self.line, ids) if ids else []
 
     def lag(self, labels: Sequence[str]) -> Mapping[str, float]:
         out: dict[str, float] = {}
@@ -363,20 +401,22 @@ def _price(labels: Sequence[str]) -> float:
     return sum(1.0 if name_of(label) else FOLDER for label in set(labels))
 
 
-def _cursor(text: str, oldest: int) -> tuple[int, frozenset[tuple[str, str]]]:
-    """The number of the last change that was told, and what was told to lie where."""
+def _cursor(text: str, oldest: int) -> tuple[int, int, frozenset[tuple[str, str]]]:
+    """The number of the last change that was told, the one after which mails have arrived, and what was told to lie
+    where."""
     try:
         body = json.loads(text)
-        at, told = int(body["at"]), frozenset((str(key), str(label)) for key, label in body["told"])
+        at, since = int(body["at"]), int(body["since"])
+        told = frozenset((str(key), str(label)) for key, label in body["told"])
     except (ValueError, TypeError, KeyError) as error:
         raise CursorExpired("no cursor of ours") from error
     if at < oldest:
         raise CursorExpired("too old")
-    return at, told
+    return at, since, told
 
 
-def _write(at: int, told: frozenset[tuple[str, str]]) -> str:
-    return json.dumps({"at": at, "told": sorted(told)})
+def _write(at: int, since: int, told: frozenset[tuple[str, str]]) -> str:
+    return json.dumps({"at": at, "since": since, "told": sorted(told)})
 
 
 @dataclass(slots=True)

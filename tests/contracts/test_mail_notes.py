@@ -25,7 +25,7 @@ def place(box: UserMailbox) -> str:
 
 def note(place: str, key: str = "opportunity:006A", subject: str = "3000 Widgets", revision: str = "r1") -> Note:
     text = f"{subject} for Acme Corp"
-    return Note(key, revision, place, "Salesforce", subject, text, f"<p><b>{subject}</b></p>", WHEN)
+    return Note(key, revision, place, "Salesforce", subject, text, f"<p><b>{subject}</b> for Acme Corp</p>", WHEN)
 
 
 def second(first: Outcome, before: Note, subject: str = "4000 Widgets") -> Note:

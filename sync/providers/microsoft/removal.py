@@ -22,7 +22,7 @@ Errors = dict[str, RemoteError | None]  # by label; None: it is gone
 
 
 def present(api: Api, calls: Calls, memory: Memory, labels: Sequence[str]) -> frozenset[str]:
-    """See `MailProvider.present`. 1 request for the categories, 1 per 500 folders of one parent, 1 for each above them."""
+    """See `MailProvider.present`. 1 request for the categories, 1 per 500 folders of one parent, 1 per folder above."""
     if not labels:
         return frozenset()
     names = [label for label in labels if category_name(label)]
