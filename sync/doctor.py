@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError
 
+from sync.engine.work import Ports
 from sync.errors import Denied, RemoteError
 from sync.settings import PREFIX, SETTINGS, ConfigError, Settings
 from sync.store.database import StoreError
@@ -93,7 +94,32 @@ def _mailbox(app: App, mailbox: Mailbox) -> Iterator[Finding]:
         yield Finding(mailbox.address, False, str(error), "correct the declared file and apply it")
         return
     yield _try(f"{mailbox.address}: mail", lambda: ports.mail.changes(None))
-    yield _try(f"{mailbox.address}: CRM", ports.crm.abilities)
+    crm = _try(f"{mailbox.address}: CRM", ports.crm.abilities)
+    yield crm
+    if crm.ok:
+        yield from _modules(mailbox.address, ports)
+
+
+def _modules(address: str, ports: Ports) -> Iterator[Finding]:
+    """Whether the CRM has the modules of the policy, and what it is that it has."""
+    rules = ports.policy.modules
+    if not rules:
+        return
+    try:
+        found = ports.crm.modules([rule.name for rule in rules])
+    except RemoteError as error:
+        yield Finding(f"{address}: modules", False, str(error), "try again; if it stays, check what the user may do")
+        return
+    for rule in rules:
+        module = found[rule.name]
+        what = f"{address}: module {rule.name}"
+        if isinstance(module, RemoteError):
+            yield Finding(what, False, module.detail, "correct modules in the policy, or what the CRM user may see")
+        elif rule.create and not module.creatable:
+            advice = "let the CRM user create them, or set create to false"
+            yield Finding(what, False, f"{module.plural} cannot be created by this user", advice)
+        else:
+            yield Finding(what, True, module.plural)
 
 
 def _try(what: str, call: Callable[[], object]) -> Finding:

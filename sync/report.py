@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,7 +22,7 @@ from sync.engine.work import Ports
 from sync.errors import RemoteError
 from sync.model import Item, Message, RecordRef
 from sync.settings import ConfigError
-from sync.store.rows import Explanation, Health, ParkedItem, Sighting
+from sync.store.rows import Explanation, Feed, Health, ParkedItem, Sighting
 from sync.store.store import Store
 
 
@@ -32,7 +32,13 @@ def status(store: Store, open_ports: Callable[[int], Ports] | None, now: float) 
     asked; one that cannot be asked says why in `not_asked`."""
     with ThreadPoolExecutor(8) as pool:
         rows = pool.map(lambda health: _health(store, open_ports, health, now), store.status(now))
-        return {"mailboxes": list(rows)}
+        return {"mailboxes": list(rows), "feeds": [_feed(feed, now) for feed in store.feeds()]}
+
+
+def _feed(feed: Feed, now: float) -> dict[str, Any]:
+    """How long ago the CRM was asked what changed in its items, in seconds."""
+    age = None if feed.asked_at is None else round(max(0.0, now - feed.asked_at), 1)
+    return {"connection": feed.connection, "age": age}
 
 
 def _health(store: Store, open_ports: Callable[[int], Ports] | None, health: Health, now: float) -> dict[str, Any]:
@@ -56,6 +62,9 @@ def _health(store: Store, open_ports: Callable[[int], Ports] | None, health: Hea
         "next_due": _moment(max(health.next_due, health.not_before)),
         "due_in": round(max(0.0, max(health.next_due, health.not_before) - now), 1),
         "last_sync": _moment(health.synced_at),
+        "follows": health.follows,
+        "modules": [asdict(one) for one in health.modules],
+        "unusable": [{"module": name, "error": error} for name, error in health.unusable.items()],
         "parked": [_parked(item) for item in health.parked],
     }
 
@@ -97,27 +106,40 @@ def show_status(found: Mapping[str, Any]) -> None:
         console.print("no mailbox is declared: mailspan apply FILE")
         return
     table = Table()
-    for heading in ("mailbox", "policy", "state", "lag s", "waiting", "next look in s", "parked"):
+    for heading in ("mailbox", "policy", "state", "lag s", "waiting", "next look in s", "items", "followed", "parked"):
         table.add_column(
-            heading, justify="right" if heading.endswith((" s", "ing", "ked")) else "left", overflow="fold"
+            heading, justify="left" if heading in ("mailbox", "policy", "state") else "right", overflow="fold"
         )
     for row in found["mailboxes"]:
         state = row["state"] + (f": {row['reason']}" if row["reason"] else "")
-        table.add_row(
-            *map(str, (row["address"], row["policy"], state, row["lag"], row["waiting"], row["due_in"])),
-            str(len(row["parked"])),
-        )
+        shown = sum(max(one["leaves"], one["summaries"]) for one in row["modules"])
+        numbers = (row["lag"], row["waiting"], row["due_in"], shown, row["follows"], len(row["parked"]))
+        table.add_row(row["address"], row["policy"], state, *map(str, numbers))
     console.print(table)
     for row in found["mailboxes"]:
-        if row["not_asked"] not in (None, "disabled", "offline"):
-            console.print(f"{row['address']} could not be asked: {row['not_asked']}", markup=False)
-        for item in row["parked"]:
-            text = item["text"] or item["reason"]
-            console.print(f"parked {item['id']} in {row['address']} since {item['since']}: {text}", markup=False)
-            console.print(
-                f"    {item['advice'] or ''} Why: mailspan explain {item['id']}; again: mailspan retry {item['id']}",
-                markup=False,
-            )
+        _show_details(console, row)
+    for feed in found["feeds"]:
+        age = "never" if feed["age"] is None else f"{feed['age']:g} s ago"
+        console.print(f"{feed['connection']} was asked for changed items: {age}", markup=False)
+
+
+def _show_details(console: Console, row: Mapping[str, Any]) -> None:
+    if row["not_asked"] not in (None, "disabled", "offline"):
+        console.print(f"{row['address']} could not be asked: {row['not_asked']}", markup=False)
+    for one in row["modules"]:
+        more = f", {one['due']} due" if one["due"] else ""
+        more += "; there are more than assign_to_cap" if one["capped"] else ""
+        counts = f"{one['leaves']} drop labels, {one['summaries']} summaries"
+        console.print(f"{row['address']} shows of {one['kind']}: {counts}{more}", markup=False)
+    for one in row["unusable"]:
+        console.print(f"{row['address']} cannot use the module {one['module']}: {one['error']}", markup=False)
+    for item in row["parked"]:
+        text = item["text"] or item["reason"]
+        console.print(f"parked {item['id']} in {row['address']} since {item['since']}: {text}", markup=False)
+        console.print(
+            f"    {item['advice'] or ''} Why: mailspan explain {item['id']}; again: mailspan retry {item['id']}",
+            markup=False,
+        )
 
 
 def explain(store: Store, open_ports: Callable[[int], Ports], message_id: str) -> dict[str, Any]:

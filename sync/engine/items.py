@@ -28,6 +28,7 @@ from sync.engine.work import Work
 from sync.errors import Busy
 from sync.model import Note, Question, RecordRef
 from sync.modules import ModuleItem
+from sync.store import items as stored
 from sync.store.rows import Listed, StoredItem
 
 log = structlog.get_logger()
@@ -103,7 +104,7 @@ def _list(work: Work, enabled: Mapping[str, Enabled]) -> None:
             tx.all_items_due()
         work.level = f"{digest} {now:.0f}"
         tx.set_cursor(pull.LEVEL, work.level)
-        tx.set_cursor(pull.CAPPED, " ".join(capped) or None)
+        tx.set_cursor(stored.CAPPED, " ".join(capped) or None)
     _heal(work, enabled)
 
 

@@ -11,6 +11,7 @@ from sync.engine import follow, tree
 from sync.engine.work import Work
 from sync.errors import CursorExpired
 from sync.model import Message, Seen
+from sync.store import reading
 from sync.store.rows import NewSighting
 
 log = structlog.get_logger()
@@ -19,7 +20,6 @@ STREAM = "mail"
 TRIGGER_SECONDS = 60.0  # in which a person sets so many trigger categories and no more (policy trigger_burst)
 RESCAN_SECONDS = 90 * 86400.0  # conversations that began before that are not looked through after a lost cursor
 LEVEL = "items"  # when all items were listed last, and for which policy
-CAPPED = "capped"  # kinds of which there are more items than assign_to_cap, as listed last
 LEAVES = "leaves"  # when the Assign To leaves were looked into last: epoch seconds
 LEAVES_SECONDS = 3600.0
 ACTIVITY = "activity"  # when somebody dropped something last, or was connected: epoch seconds
@@ -36,7 +36,7 @@ def pull(work: Work) -> bool:
         cursor = tx.cursor(STREAM)
         swept_at, remembered, waiting = tx.swept_at(), tx.labels(), bool(tx.decided(1))
         work.user, work.level = tx.user(), tx.cursor(LEVEL) or ""
-        work.unusable = tx.cursor(tree.UNUSABLE) or ""
+        work.unusable = tx.cursor(reading.UNUSABLE) or ""
         leaves, leaves_at = tx.leaves(), float(tx.cursor(LEAVES) or 0)
     work.know_leaves(leaves)
     sweep = cursor is None or now - swept_at >= work.ports.policy.sweep_minutes * 60

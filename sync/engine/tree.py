@@ -11,10 +11,10 @@ from sync.core import labels as label_names
 from sync.core.labels import GOES, GOES_LAST, Enabled, Remembered
 from sync.engine.work import Work
 from sync.modules import Module
+from sync.store import reading
 
 log = structlog.get_logger()
 
-UNUSABLE = "unusable"  # modules of the policy that the CRM has not, and why (JSON)
 KEPT = "kept"  # keys of labels that are wanted no more and could not go
 
 
@@ -36,7 +36,7 @@ def describe(work: Work) -> bool:
         for name, detail in unusable.items():
             log.error("module.unusable", mailbox=work.lease.mailbox_id, module=name, error=detail)
         with work.commit() as tx:
-            tx.set_cursor(UNUSABLE, told or None)
+            tx.set_cursor(reading.UNUSABLE, told or None)
         work.unusable = told
     return len(enabled) == len(rules)
 

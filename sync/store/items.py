@@ -14,11 +14,13 @@ import sqlalchemy as sa
 
 from sync.modules import Change, Scope
 from sync.store.config import insert_new
-from sync.store.rows import Listed, StoredItem
+from sync.store.rows import Feed, Listed, ModuleHealth, StoredItem
 from sync.store.sightings import chunks
 from sync.store.tables import connection, cursor, item, mailbox, policy
 
 ACTIVE = "active"
+FEED_AT = "feed_at"  # cursor of a connection: when its changes were asked for last, epoch seconds
+CAPPED = "capped"  # cursor of a mailbox: kinds of which there are more items than assign_to_cap, as listed last
 _TOUCHED: dict[str, Any] = {"due": sa.true(), "not_before": 0.0, "touches": item.c.touches + 1}
 _KEY = ("mailbox_id", "kind", "record_id")
 
@@ -194,6 +196,37 @@ def feeds_due(conn: sa.Connection, now: float) -> list[int]:
         .where(connection.c.feed_due <= now)
     )
     return sorted({row.id for row in conn.execute(query) if row.options.get("modules")})
+
+
+def feeds(conn: sa.Connection) -> list[Feed]:
+    """Of policies with modules."""
+    asked = sa.select(cursor.c.owner, cursor.c.value).where(cursor.c.stream == FEED_AT)
+    times = {row.owner: float(row.value) for row in conn.execute(asked)}
+    query = (
+        sa.select(connection.c.id, connection.c.name, policy.c.options)
+        .join(policy, policy.c.crm_connection_id == connection.c.id)
+        .order_by(connection.c.name)
+    )
+    wanted = {row.name: row.id for row in conn.execute(query) if row.options.get("modules")}
+    return [Feed(name, times.get(f"connection:{id_}")) for name, id_ in wanted.items()]
+
+
+def health(conn: sa.Connection) -> dict[int, list[ModuleHealth]]:
+    """By mailbox; modules of which nothing is shown or due are left out."""
+    there = {"leaves": item.c.leaf_id, "summaries": item.c.note_id}
+    counts = [sa.func.count(column).label(name) for name, column in there.items()]
+    due = sa.func.sum(sa.case((item.c.due, 1), else_=0)).label("due")
+    query = sa.select(item.c.mailbox_id, item.c.kind, *counts, due).group_by(item.c.mailbox_id, item.c.kind)
+    capped = sa.select(cursor.c.owner, cursor.c.value).where(cursor.c.stream == CAPPED)
+    many = {row.owner: row.value.split() for row in conn.execute(capped)}
+    out: dict[int, list[ModuleHealth]] = {}
+    for row in conn.execute(query.order_by(item.c.mailbox_id, item.c.kind)):
+        if row.leaves or row.summaries or row.due:
+            full = row.kind in many.get(f"mailbox:{row.mailbox_id}", ())
+            out.setdefault(row.mailbox_id, []).append(
+                ModuleHealth(row.kind, row.leaves, row.summaries, int(row.due), full)
+            )
+    return out
 
 
 def claim_feed(conn: sa.Connection, connection_id: int, now: float, until: float) -> bool:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Literal
 
 import sqlalchemy as sa
 
-from sync.store import filings, leases, sightings
+from sync.store import filings, items, leases, sightings
 from sync.store.rows import Explanation, Health, ParkedItem, Sighting, Undoing
-from sync.store.tables import filing, mailbox, policy, sighting
+from sync.store.tables import cursor, filing, follow, mailbox, policy, sighting
 from sync.store.vault import Vault
+
+UNUSABLE = "unusable"  # cursor of a mailbox: modules of its policy that the CRM has not, and why (JSON)
 
 
 def status(conn: sa.Connection, vault: Vault, now: float) -> list[Health]:
@@ -22,6 +25,10 @@ def status(conn: sa.Connection, vault: Vault, now: float) -> list[Health]:
     )
     for mailbox_id, state, count, oldest in conn.execute(query):
         work[mailbox_id, state] = count, oldest
+    modules = items.health(conn)
+    unusable = {row.owner: json.loads(row.value) for row in conn.execute(_stream(UNUSABLE))}
+    followed = sa.select(follow.c.mailbox_id, sa.func.count()).where(follow.c.state == "live")
+    follows = {row[0]: row[1] for row in conn.execute(followed.group_by(follow.c.mailbox_id))}
     held: dict[int, list[ParkedItem]] = {}
     for item in parked(conn, None):
         held.setdefault(item.mailbox_id, []).append(item)
@@ -45,10 +52,17 @@ def status(conn: sa.Connection, vault: Vault, now: float) -> list[Health]:
                 next_due=row.next_due,
                 not_before=row.not_before,
                 synced_at=row.synced_at,
+                follows=follows.get(row.id, 0),
+                modules=tuple(modules.get(row.id, ())),
+                unusable=unusable.get(f"mailbox:{row.id}", {}),
                 address=vault.decrypt(row.address_enc),
             )
         )
     return out
+
+
+def _stream(name: str) -> sa.Select[tuple[str, str]]:
+    return sa.select(cursor.c.owner, cursor.c.value).where(cursor.c.stream == name)
 
 
 def parked(conn: sa.Connection, mailbox_id: int | None) -> list[ParkedItem]:

@@ -217,8 +217,29 @@ class ParkedItem:
 
 
 @dataclass(frozen=True, slots=True)
+class ModuleHealth:
+    """The items of a module (its kind) in a mailbox: how many have a leaf, how many a summary, how many are due to be
+    made true. `capped`: there are more of them than the policy shows."""
+
+    kind: str
+    leaves: int
+    summaries: int
+    due: int
+    capped: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """A CRM connection whose changed items are asked for; `asked_at` is when that succeeded last."""
+
+    connection: str
+    asked_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
-    """A mailbox as `status` shows it. `lag` is the age in seconds of the oldest unsettled sighting; 0: none."""
+    """A mailbox as `status` shows it. `lag` is the age in seconds of the oldest unsettled sighting; 0: none.
+    `unusable` are modules of the policy that the CRM has not, and why."""
 
     mailbox_id: int
     policy: str
@@ -231,6 +252,9 @@ class Health:
     next_due: float
     not_before: float
     synced_at: float | None
+    follows: int
+    modules: tuple[ModuleHealth, ...]
+    unusable: Mapping[str, str]
     address: str = field(repr=False)
 
 

@@ -20,6 +20,7 @@ from sync.store.rows import (
     Change,
     Connection,
     Explanation,
+    Feed,
     Health,
     Mailbox,
     ParkedItem,
@@ -361,6 +362,7 @@ class Store:
             if first:
                 woken |= items.relist(conn, list(wants))
             sightings.set_cursor(conn, f"connection:{connection_id}", "feed", cursor)
+            sightings.set_cursor(conn, f"connection:{connection_id}", items.FEED_AT, f"{time.time():.0f}")
             return woken
 
     # undo
@@ -375,6 +377,11 @@ class Store:
     def status(self, now: float) -> list[Health]:
         with self._database.reading() as conn:
             return reading.status(conn, self._vault, now)
+
+    def feeds(self) -> list[Feed]:
+        """CRM connections whose changed items are asked for, by name."""
+        with self._database.reading() as conn:
+            return items.feeds(conn)
 
     def explain(self, message_hash: str) -> list[Explanation]:
         """The filings of a mail (`hash` of its Message-ID), each with all copies of the mail that led to it."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,12 +13,16 @@ from typing import Any
 import pytest
 from cryptography.fernet import Fernet
 
-from sync import report
+from sync import doctor, report
 from sync.core.labels import Remembered
-from sync.errors import Busy, Missing
+from sync.errors import Busy, Missing, Rejected
 from sync.model import Item, Message, Parsed, Participant, RecordRef
+from sync.modules import FieldSpec, Module
+from sync.policy import ModuleRule, Policy
 from sync.settings import ConfigError
-from sync.store.rows import Explanation, Filing, NewSighting, Sighting
+from sync.store.items import CAPPED
+from sync.store.reading import UNUSABLE
+from sync.store.rows import Explanation, Filing, Listed, NewSighting, Sighting
 from sync.store.store import Store
 
 NOW = 1_800_000_000.0
@@ -87,7 +93,7 @@ def test_a_mailbox_that_cannot_be_asked_says_why(
     looked(store, NOW - 60)
     found = row(store, Mail(error))
     assert (found["lag"], found["not_asked"]) == (0.0, str(error))
-    report.show_status({"mailboxes": [found]})
+    report.show_status({"mailboxes": [found], "feeds": []})
     assert f"ann@acme.example could not be asked: {error}" in capsys.readouterr().out
 
 
@@ -189,3 +195,64 @@ def test_what_cannot_be_read_now_is_said_and_ids_remain(store: Store, monkeypatc
     assert filing["not_read"] == ["gone"]
     assert filing["addresses"][0]["address"] is None
     assert filing["addresses"][0]["chosen"]["title"] == "Kim Lee"
+
+
+def test_items_feeds_and_modules_that_cannot_be_used_are_shown(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store.put_policy("sales", {"modules": ["opportunity", "Projekt__c"]}, "crm", "mail")
+    assert report.status(store, None, NOW)["feeds"] == [{"connection": "crm", "age": None}]
+    crm = store.connection("crm")
+    lease = store.lease(1, "test", 10, NOW)
+    assert crm
+    assert lease
+    with store.under(lease, NOW, 10) as tx:
+        listed = [Listed("006A", "1", NOW), Listed("006B", "1", NOW), Listed("006C", "1", NOW)]
+        tx.see_items("opportunity", listed, whole=True)
+        first, second, _ = tx.due_items(NOW, 3)
+        tx.keep_items([replace(first, leaf_id="L5", note_id="m5", due=False), replace(second, note_id="m6", due=False)])
+        tx.set_cursor(CAPPED, "opportunity")
+        tx.set_cursor(UNUSABLE, '{"Projekt__c": "there is no such object"}')
+        tx.see([NewSighting("m1", "t1", "archive", frozenset({"L1"}), False, "label")], NOW)
+        (seen,) = tx.claim(NOW, 1)
+        filing = tx.bind(crm.id, [(seen.id, store.hash("<1@x.example>"), "archive", "label")], NOW)[seen.id]
+        tx.follow("t1", "archive", "s", filing.id, NOW, NOW, scanned=True)
+    store.fan_out(crm.id, [], {}, "next")
+    found = report.status(store, None, time.time() + 90)
+    (row,) = found["mailboxes"]
+    assert row["modules"] == [{"kind": "opportunity", "leaves": 1, "summaries": 2, "due": 1, "capped": True}]
+    assert row["unusable"] == [{"module": "Projekt__c", "error": "there is no such object"}]
+    assert row["follows"] == 1
+    assert 80 < found["feeds"][0]["age"] < 120
+    report.show_status(found)
+    shown = capsys.readouterr().out
+    for words in (
+        "1 drop labels, 2 summaries, 1 due; there are more",
+        "Projekt__c: there is no such object",
+        "crm was",
+    ):
+        assert words in shown
+
+
+def test_the_doctor_tries_every_module() -> None:
+    field = FieldSpec("Name", "Name", "text")
+    case = Module("case", "Case", "Case", "Cases", {"Name": field}, "Name")
+    found = {"case": case, "Quote": replace(case, plural="Quotes", creatable=False), "Nope": Rejected("no such object")}
+    rules = tuple(ModuleRule(name) for name in found)
+    ports: Any = SimpleNamespace(policy=Policy(modules=rules), crm=SimpleNamespace(modules=lambda _: found))
+    told = list(doctor._modules("ann@acme.example", ports))
+    assert [(one.ok, one.detail) for one in told] == [
+        (True, "Cases"),
+        (False, "Quotes cannot be created by this user"),
+        (False, "no such object"),
+    ]
+    assert all(one.advice for one in told if not one.ok)
+
+    def busy(_: object) -> None:
+        raise Busy("no answer", vendor="crm")
+
+    ports.crm.modules = busy
+    (refused,) = doctor._modules("ann@acme.example", ports)
+    assert not refused.ok
+    ports.policy = Policy()
+    assert list(doctor._modules("ann@acme.example", ports)) == []
