@@ -39,6 +39,9 @@ def file(work: Work, cases: Sequence[Case], before: Spent) -> None:
         _suspect(work, cases, error, before)
         return
     with work.commit() as tx:
+        if round_.identity.crm_user and round_.identity.crm_user != work.user:
+            work.user = round_.identity.crm_user
+            tx.set_user(work.user)
         cases = _still_ours(work, tx, cases, fresh=work.age(asked) < CREATION_SECONDS)
         ready = [planned for case in cases if (planned := _sort(work, tx, round_, case)) is not None]
         ready = _claim_creations(work, tx, ready)

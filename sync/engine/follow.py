@@ -68,6 +68,10 @@ def _intent(seen: Seen, follow: Follow) -> NewSighting:
     return NewSighting(seen.id, seen.thread, follow.target, frozenset(), True, "follow")
 
 
+def _again(sighting: Sighting, target: str) -> NewSighting:
+    return NewSighting(sighting.remote_id, sighting.thread, target, frozenset(), True, "follow")
+
+
 def may_split(work: Work, seen: Sequence[Seen]) -> list[str]:
     """Mails to read before anything is decided: they begin a thread, and a followed one is so long that the mail system
     may have cut it."""
@@ -96,6 +100,7 @@ def scan(work: Work) -> None:
         return
     with work.commit() as tx:
         rows = tx.unscanned_follows(THREADS)
+        begun = tx.copies([row.filing_id for row in rows if row.filing_id is not None]) if rows else {}
     if not rows:
         return
     found = work.ports.mail.conversations(sorted({row.thread for row in rows}))
@@ -104,6 +109,7 @@ def scan(work: Work) -> None:
         mails = found.get(row.thread, ())
         counts[row.id] = len(mails)
         later = set(rules.mails_after([(one.id, one.at) for one in mails], row.since))
+        later -= begun.get(row.filing_id or 0, frozenset())
         intents += [_intent(one, row) for one in mails if one.id in later]
     with work.commit() as tx:
         tx.see(intents, work.clock())
@@ -115,26 +121,36 @@ def scan(work: Work) -> None:
 
 def keep_out(work: Work, fetched: Sequence[tuple[Sighting, Message]]) -> list[tuple[Sighting, Message]]:
     """Without our own summaries, which go back to their place, and without mails of followed conversations that are not
-    followed."""
+    followed. A mail whose conversation is filed by hand in this very moment waits for where that goes; one whose
+    conversation was sent elsewhere since it arrived goes there."""
     own = [(sighting, message) for sighting, message in fetched if rules.is_own(message)]
     followed = [one for one in fetched if one[0].trigger == "follow" and one not in own]
     if own:
         work.ports.mail.take([sighting.remote_id for sighting, _ in own])
     if not own and not followed:
         return list(fetched)
+    by_hand = {sighting.thread for sighting, _ in fetched if sighting.trigger in rules.BY_HAND}
+    waits = {sighting.id for sighting, _ in followed if sighting.thread in by_hand}
     out: set[int] = set()
+    elsewhere: list[NewSighting] = []
     with work.commit() as tx:
         live = tx.follows([sighting.thread for sighting, _ in followed])
         for sighting, message in followed:
-            mine = [one for one in live.get(sighting.thread, ()) if one.target == sighting.target]
+            here = live.get(sighting.thread, [])
+            mine = [one for one in here if one.target == sighting.target]
             same = any(one.subject_hash == _subject_hash(work, message) for one in mine)
+            if sighting.id in waits:
+                continue
             if not mine or rules.refusal(message, same, work.ports.policy, work.ports.identity) is not None:
                 out.add(sighting.id)
+                elsewhere += [_again(sighting, one.target) for one in here if not mine]
+        tx.defer(sorted(waits), work.clock())
+        tx.see(elsewhere, work.clock())
         tx.decide(sorted(out), "withdrawn")
         tx.decide([sighting.id for sighting, _ in own], "gone")
         tx.settle([*sorted(out), *(sighting.id for sighting, _ in own)], work.clock())
         tx.notes_gone([sighting.remote_id for sighting, _ in own])
-    out |= {sighting.id for sighting, _ in own}
+    out |= waits | {sighting.id for sighting, _ in own}
     return [one for one in fetched if one[0].id not in out]
 
 

@@ -233,3 +233,12 @@ def hold_triggers(conn: sa.Connection, mailbox_id: int, now: float, since: float
         where = sighting.c.id.in_(part), sighting.c.state == "open"
         count += conn.execute(sighting.update().where(*where).values(values)).rowcount
     return count
+
+
+def copies(conn: sa.Connection, mailbox_id: int, filing_ids: Sequence[int]) -> dict[int, frozenset[str]]:
+    out: dict[int, set[str]] = {}
+    for part in chunks(sorted(set(filing_ids))):
+        where = sighting.c.mailbox_id == mailbox_id, sighting.c.filing_id.in_(part)
+        for row in conn.execute(sa.select(sighting.c.filing_id, sighting.c.remote_id).where(*where)):
+            out.setdefault(row.filing_id, set()).add(row.remote_id)
+    return {key: frozenset(found) for key, found in out.items()}

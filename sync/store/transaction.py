@@ -289,6 +289,10 @@ class Transaction:
         """Every filing of the mail that this one files."""
         return filings.with_(self._conn, connection_id, filing_id)
 
+    def copies(self, filing_ids: Sequence[int]) -> dict[int, frozenset[str]]:
+        """Filing id -> the ids of the mails of this mailbox that it files."""
+        return sightings.copies(self._conn, self.mailbox_id, filing_ids)
+
     def note_undo(self, filing_ids: Sequence[int], error: str) -> None:
         """They could not be taken back; the trace says why."""
         filings.note(self._conn, filing_ids, {"undo": {"error": error}})
