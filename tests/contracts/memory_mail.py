@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import count
 
 from sync.core.labels import clean
@@ -20,6 +21,11 @@ PER_CALL = 50
 BULK = 50.0  # units of a change of many mails at once, which is cheaper than 5 for each from 11 on (providers.md 1.1)
 SYSTEM = frozenset({"INBOX", "SENT", "UNREAD", "STARRED", "DRAFT", "SPAM", "TRASH"})
 ASIDE = frozenset({"DRAFT", "SPAM", "TRASH"})  # a message with one of them did not arrive
+
+
+@lru_cache(maxsize=4096)
+def _message_id(raw: bytes) -> str:
+    return parse(raw).message_id
 
 
 @dataclass(slots=True)
@@ -76,7 +82,7 @@ class MemoryMailbox:
 
     def add(self, raw: bytes, labels: set[str], note: Note | None = None) -> str:
         parsed = parse(raw)
-        known = {parse(mail.raw).message_id: mail.thread for mail in self.mails.values()}
+        known = {_message_id(mail.raw): mail.thread for mail in self.mails.values()}
         number = next(self._numbers)
         answered = [known[key] for key in (*parsed.references, parsed.in_reply_to) if key in known]
         full = {key for key in answered if sum(mail.thread == key for mail in self.mails.values()) >= self.world.thread}
