@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import re
 from datetime import UTC, datetime
@@ -10,16 +11,17 @@ from typing import get_args
 
 import click
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from server.cli import main
 from server.demo.flows import DONE, DROP, FAILED, FLOWS, MISSING
 from server.demo.outlook import OUTLOOK_FLOWS
 from sync.core.reasons import REASONS
-from sync.declare import loads
+from sync.declare import load, loads
 from sync.declare.vendors import VENDORS
 from sync.model import Attachment, NewRecord, NodeRole, Question, RecordRef, Relation, Sent
-from sync.policy import OPTIONS
+from sync.policy import OPTIONS, ModuleRule, Policy
 from sync.providers.google.auth import MAIL_SCOPES
 from sync.providers.microsoft.auth import MAIL_SCOPES as GRAPH_SCOPES
 from sync.providers.microsoft.calls import Calls
@@ -33,7 +35,7 @@ from sync.providers.salesforce.graph import Fixes
 from sync.providers.salesforce.record import build
 from sync.settings import SETTINGS
 from sync.store.tables import metadata
-from tests.config.declarations import CERTIFICATE, PRIVATE_KEY, SERVICE_ACCOUNT
+from tests.config.declarations import CERTIFICATE, ENVIRONMENT, GOOD, PRIVATE_KEY, SERVICE_ACCOUNT, write
 from tests.docs.pages import ADMIN, ARCHITECTURE, PAGES, README, ROOT, anchors, blocks, links, prose, read, rows
 from tests.providers.salesforce.scripted import description, mail
 
@@ -58,7 +60,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", [README, ADMIN], ids=name)
 def test_the_example_file_is_valid(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (example,) = blocks(page, "yaml")
+    example = blocks(page, "yaml")[0]
     (tmp_path / "google.json").write_text(SERVICE_ACCOUNT)
     (tmp_path / "microsoft.pem").write_text(CERTIFICATE)
     (tmp_path / "salesforce.key").write_text(PRIVATE_KEY)
@@ -69,6 +71,27 @@ def test_the_example_file_is_valid(page: Path, tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("MAILSPAN_DATA_DIR", str(tmp_path / "data"))
     result = CliRunner().invoke(main, ["apply", "--check", str(tmp_path / "mailspan.yaml")])
     assert result.exit_code == 0, result.output
+
+
+FRAGMENTS = blocks(ADMIN, "yaml")[1:]
+
+
+@pytest.mark.parametrize("fragment", FRAGMENTS, ids=range(len(FRAGMENTS)))
+def test_the_guides_options_are_valid(fragment: str, tmp_path: Path) -> None:
+    """Each replaces the options of a policy and says something that the defaults do not."""
+    options = yaml.safe_load(fragment)
+    assert list(options) == ["options"]
+    declared = yaml.safe_load(GOOD)
+    declared["policies"][0] |= options
+    path = write(tmp_path, yaml.safe_dump(declared))
+    assert load(path, ENVIRONMENT).policies[0].policy != Policy()
+
+
+def test_the_guide_shows_every_setting_of_a_module_and_the_options_of_items() -> None:
+    shown = "\n".join(FRAGMENTS)
+    settings = {entry.name for entry in dataclasses.fields(ModuleRule)} - {"summaries"}
+    options = {"modules", "assign_to", "summaries", "conversation_follow", "trigger_categories"}
+    assert {name for name in settings | options if not re.search(rf"\b{name}:", shown)} == set()
 
 
 def test_decisions_are_listed_dated_and_short() -> None:
