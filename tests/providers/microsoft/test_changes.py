@@ -136,3 +136,89 @@ def test_cursors_hold_no_content(box: OutlookMailbox, labels: list[str]) -> None
 def test_texts_that_are_no_cursors(box: OutlookMailbox, labels: list[str], cursor: str) -> None:
     with pytest.raises(CursorExpired):
         box.provider().changes(cursor, labels)
+
+
+# --- what has arrived -----------------------------------------------------------------------------------------------
+
+
+def look(box: OutlookMailbox, labels: list[str], cursor: str) -> tuple[dict[str, bool], str]:
+    """Message -> whether it arrived; and the new cursor. By a new object, as after a restart."""
+    page = box.provider().changes(cursor, labels)
+    return {seen.id: seen.arrived for seen in page.changed}, page.cursor
+
+
+def ago(**past: float) -> str:
+    return (datetime.now(UTC) - timedelta(**past)).isoformat()
+
+
+def test_a_mail_arrives_once_whatever_is_done_to_it(box: OutlookMailbox, labels: list[str]) -> None:
+    cursor = begin(box, labels)
+    key = box.deliver(mail())
+    told, cursor = look(box, labels, cursor)
+    assert told == {key: True}
+    box.mark_read(key)
+    told, cursor = look(box, labels, cursor)
+    assert told == {key: False}
+    box.drop(key, labels[0])
+    told, cursor = look(box, labels, cursor)
+    assert told == {key: False}
+    box.undrop(key, labels[0])
+    assert look(box, labels, cursor)[0] == {key: False}
+
+
+def test_a_draft_arrives_when_it_is_sent(box: OutlookMailbox, labels: list[str]) -> None:
+    draft = box.act("write_draft", kind="new", to=["kim@widgets.example"], subject="Widgets", text="Hello")["draft"]
+    cursor = begin(box, labels)
+    box.act("edit_draft", draft=draft, text="Hello again")
+    told, cursor = look(box, labels, cursor)
+    assert told == {}
+    key = box.act("send_draft", draft=draft)["immutableId"]
+    assert look(box, labels, cursor)[0] == {key: True}
+
+
+def test_a_mail_to_oneself_arrives_at_both_places(box: OutlookMailbox, labels: list[str]) -> None:
+    cursor = begin(box, labels)
+    box.sent(mail(), to_self=True)
+    assert list(look(box, labels, cursor)[0].values()) == [True, True]
+
+
+def test_a_mail_that_was_held_up_arrives_and_an_old_one_does_not(box: OutlookMailbox, labels: list[str]) -> None:
+    cursor = begin(box, labels)
+    late = box.act("deliver", raw=mail().decode(), date=ago(minutes=30))["immutableId"]
+    old = box.act("deliver", raw=mail().decode(), date=ago(hours=20))["immutableId"]
+    assert look(box, labels, cursor)[0] == {late: True, old: False}
+
+
+def test_what_comes_back_from_the_archive_has_not_arrived(box: OutlookMailbox, labels: list[str]) -> None:
+    key = box.act("deliver", raw=mail().decode(), date=ago(hours=3), folder="archive")["immutableId"]
+    cursor = begin(box, labels)
+    box.act("drop", message=key, to="inbox")
+    assert look(box, labels, cursor)[0] == {key: False}
+
+
+def test_a_long_look_that_is_cut_tells_all_arrivals(
+    world: OutlookWorld, box: OutlookMailbox, labels: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long ago the last one was."""
+    cursor = begin(box, labels)
+    keys = {box.deliver(mail()) for _ in range(12)}
+    world.small_pages(3)
+    later = datetime.now(UTC) + timedelta(hours=5)
+    monkeypatch.setattr(changes, "_now", lambda: later)
+    monkeypatch.setattr(changes, "MAX_PAGES", 2)
+    arrived: set[str] = set()
+    for _ in range(30):
+        page = box.provider().changes(cursor, labels)
+        arrived |= {seen.id for seen in page.changed if seen.arrived}
+        cursor = page.cursor
+        if not page.more:
+            break
+    assert arrived == keys
+    assert json.loads(cursor)["met"] == {}
+
+
+def test_the_date_of_arrival_is_told(box: OutlookMailbox, labels: list[str]) -> None:
+    cursor = begin(box, labels)
+    box.deliver(mail())
+    (seen,) = box.provider().changes(cursor, labels).changed
+    assert abs(seen.at - datetime.now(UTC).timestamp()) < 60
