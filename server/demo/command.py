@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import signal
@@ -18,8 +19,8 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from server.demo import flows, stage
-from server.demo.flows import FLOWS, Running, World
-from server.demo.outlook import OUTLOOK_FLOWS
+from server.demo.flows import Running, World
+from server.demo.programme import FLOWS
 
 RECORD_WIDTH, STATE_WIDTH = 20, 28  # an id of Salesforce; the longest end state; both with their padding
 
@@ -64,18 +65,16 @@ def _play(console: Console, folder: Path, *, once: bool, as_json: bool) -> dict[
 
 def _run(progress: Progress, running: stage.Stage) -> dict[str, Any]:
     control = running.control()
-    world = World(running.mail(), running.crm(), control, control.stories())
+    world = World(running.mail(), running.crm(), control, control.stories(), running.environ)
     control.meter_reset()
-    under_way: list[Running] = []
-    bars = {}
-    for flow in (*FLOWS, *OUTLOOK_FLOWS):
-        bars[flow.name] = progress.add_task(f"  {flow.title}", total=None)
-        under_way.append(flow.act(world, flow))
+    under_way = [Running(flow) for flow in FLOWS]
+    bars = {flow.name: progress.add_task(f"  {flow.title}", total=None) for flow in FLOWS}
 
     def ended(run: Running) -> None:
-        progress.update(bars[run.flow.name], description=f"  {run.flow.title}: {run.ms} ms", total=1, completed=1)
+        text = f"{run.ms} ms" if run.ms is not None else "failed"
+        progress.update(bars[run.flow.name], description=f"  {run.flow.title}: {text}", total=1, completed=1)
 
-    flows.wait(under_way, ended)
+    flows.play(world, under_way, ended)
     meter = control.meter()
     rows = [flows.report(world, run) for run in under_way]
     return {"ok": all(row["ok"] for row in rows), "flows": rows, "calls": _calls(meter, running)}
@@ -91,40 +90,46 @@ def _calls(meter: dict[str, Any], running: stage.Stage) -> dict[str, Any]:
 
 
 def _show(console: Console, result: dict[str, Any]) -> None:
-    """Three columns, so that it can be read in 80 columns too."""
+    """Three columns, so that it can be read in 80 columns too; a rule between sections only, so that it is not long."""
     table = Table(
-        title="Dropped in Gmail and Outlook, found in Salesforce",
-        title_justify="left",
-        box=HORIZONTALS,
-        show_lines=True,
-        pad_edge=False,
+        title="Done in Gmail and Outlook, found in Salesforce", title_justify="left", box=HORIZONTALS, pad_edge=False
     )
-    table.add_column("mail", overflow="fold")
+    table.add_column("what was done", overflow="fold")
     table.add_column("people and CRM records", overflow="fold", min_width=RECORD_WIDTH)
     table.add_column("ended as", overflow="fold", min_width=STATE_WIDTH)
-    for row in result["flows"]:
-        table.add_row(*_cells(row))
+    for section, rows in itertools.groupby(result["flows"], key=lambda row: row["section"]):
+        table.add_section()
+        table.add_row(f"[reverse] {section} [/]")
+        for row in rows:
+            table.add_row(*_cells(row))
     console.print(table)
     for vendor, row in result["calls"].items():
         console.print(f"{vendor}: {row['calls']} calls in {row['requests']} requests, {row['units']:g} quota units")
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, str, str]:
-    """A flow: what it is and where its mail was put; people and records; how it ended, why and after how long."""
-    records = ", ".join(one for one in row["crm"] if one.startswith(("02s", "00T")))
+    """A flow: what it is, where its mail was put and to which item it went; people and records; how it ended, why and
+    after how long."""
     ended = [one for one in (row["reason"], f"{row['ms']} ms" if row["ms"] is not None else "") if one]
     state = [f"[{'green' if row['ok'] else 'red'}]{'✓' if row['ok'] else '✗'}[/] {row['state']}"]
     state += [f"[dim]{' · '.join(ended)}[/]"] if ended else []
     state += [f"[red]{escape(row['problem'])}[/]"] if row["problem"] else []
-    return (
-        f"[bold]{escape(row['title'])}[/]\n[dim]{_place(row)}: {escape(row['mail'])}[/]",
-        f"{escape(', '.join(row['people'])) or '[dim]nobody[/]'}\n[dim]{records or 'no record'}[/]",
-        "\n".join(state),
-    )
+    done = [f"[bold]{escape(row['title'])}[/]", f"[dim]{_place(row)}: {escape(row['mail'])}[/]"]
+    done += [f"[dim]to {escape(item)}[/]" for item in row["items"] if item != row["mail"]]
+    people = escape(", ".join(row["people"])) or "[dim]nobody[/]"
+    return "\n".join(done), f"{people}\n[dim]{_records(row)}[/]", "\n".join(state)
+
+
+def _records(row: dict[str, Any]) -> str:
+    """The first e-mail record, and how many there are besides; of a flow without mails its item."""
+    mails = [one for one in row["crm"] if one.startswith(("02s", "00T"))] or (row["crm"] if row["items"] else [])
+    more = f" and {len(mails) - 1} more" if len(mails) > 1 else ""
+    return f"{mails[0]}{more}" if mails else "no record"
 
 
 def _place(row: dict[str, Any]) -> str:
-    """What the mail was put on or in, such as "Gmail label"; both for a mail in two systems."""
+    """What the mail was put on or in, such as "Gmail label"; both for a mail in two systems. What began in the CRM
+    shows in a mailbox: "Outlook, CRM change"."""
     pairs = zip(row["provider"].split(", "), row["trigger"].split(", "), strict=True)
     return " and ".join(f"{provider.capitalize()} {trigger}" for provider, trigger in pairs)
 

@@ -1,4 +1,8 @@
-"""What the demo does as a user, and how each flow should end; the end is read from the mailbox and the CRM."""
+"""A flow of the demo: what people do, step by step, what must be seen after each step, and how it ends.
+
+All ends are read from the mailbox and the CRM, through the vendors' own APIs. Flows run side by side: while one waits
+for Mailspan, another goes on.
+"""
 
 from __future__ import annotations
 
@@ -10,21 +14,30 @@ from typing import Any
 from server.demo.vendors import Control, GmailUser, MailRecord, MailUser, SalesforceUser
 
 DONE = "Processing Complete!"
+FOLLOWED = "Conversation Tracked"
 MISSING = "Missing Required Matches"
 FAILED = "Tracking Failed"
-DROP = "Salesforce/- Create New Email"
-PATIENCE = 60.0
+ENDS = frozenset({DONE, FOLLOWED, MISSING, FAILED})
+MASTER = "Salesforce"
+DROP = f"{MASTER}/- Create New Email"
+PATIENCE = 60.0  # seconds for one step
 LOOK = 0.1
+LOOK_ANYWAY = 1.0  # seconds between looks when nothing stirs in the mailbox: the CRM does not tell
+
+
+class Wrong(RuntimeError):
+    """What is seen is wrong and waiting will not help; the text says what it is."""
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Everybody's mailbox, the CRM, and the stories the seeded mails tell."""
+    """Everybody's mailbox, the CRM, the stories the seeded mails tell, and how `mailspan` is configured here."""
 
     mail: Mapping[str, MailUser]
     crm: SalesforceUser
     control: Control
     stories: Mapping[str, Any]
+    environ: Mapping[str, str] = field(default_factory=dict)
 
     def story(self, name: str) -> Mapping[str, Any]:
         return dict(self.stories[name])
@@ -35,175 +48,157 @@ class World:
         return user
 
 
-@dataclass(slots=True)
-class Running:
-    """A flow under way: which mails (user, the mail's id there) must reach their end."""
+@dataclass(frozen=True, slots=True)
+class Step:
+    """`do` something; then wait until `until` finds nothing missing any more. It returns what is, for people, and
+    raises `Wrong` where no waiting helps."""
 
-    flow: Flow
-    story: Mapping[str, Any]
-    mails: list[tuple[MailUser, str]]
-    started: float
-    ms: int | None = None
-    marks: dict[str, set[str]] = field(default_factory=dict)
+    do: Callable[[World, Running], None]
+    until: Callable[[World, Running], str]
+
+
+def nothing(world: World, run: Running) -> None:
+    """For a step that only waits."""
+
+
+def at_once(world: World, run: Running) -> str:
+    """For a step after which nothing needs to be seen."""
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """`check` looks at the CRM and returns what is wrong, or nothing; `home` is where the mail must lie in the end;
-    with `creates` the accounts of its people are new records too."""
+    """`check` looks at the CRM in the end and returns what is wrong, or nothing; `home` is where the mails must lie
+    then. With `creates` the accounts of its people are new records too. `user`, `sender` and `subject` are those of
+    the mail that a flow of several steps begins with; `story` names the seeded mail of the others."""
 
     name: str
     title: str
-    story: str
+    section: str
     expected: str
-    act: Callable[[World, Flow], Running]
-    check: Callable[[World, Mapping[str, Any], list[MailRecord]], str]
+    steps: tuple[Step, ...]
+    check: Callable[[World, Mapping[str, Any], list[MailRecord]], str] = lambda world, story, records: ""
     provider: str = "gmail"
     trigger: str = "label"
     home: str = ""
     creates: bool = False
+    story: str = ""
+    user: str = ""
+    sender: str = ""
+    subject: str = ""
 
 
-def drop(world: World, flow: Flow) -> Running:
-    """Drag the mail on the drop label, in every mailbox it lies in."""
-    story = world.story(flow.story)
-    mails = [(world.mail[address], _find(world.mail[address], story)) for address in story["mailboxes"]]
-    started = time.monotonic()
-    for user, mail in mails:
-        user.drop(mail, DROP)
-    return Running(flow, story, mails, started)
+@dataclass(slots=True)
+class Running:
+    """A flow under way. `mails` are those it is about (user, the mail's id there) in the order in which they came in,
+    `story` their Message-IDs; `items` the CRM's items by the names that the steps give them."""
 
-
-def _find(user: MailUser, story: Mapping[str, Any]) -> str:
-    message_id, subject = story["message_ids"][0], story["subject"]
-    mail = user.find(message_id) if message_id else None
-    if mail is None and isinstance(user, GmailUser):
-        found = user.call("GET", "/messages", q=f'subject:"{subject}"').get("messages", [])
-        mail = str(found[0]["id"]) if found else None
-    if mail is None:
-        raise RuntimeError(f"{user.address} has no mail {subject!r}")
-    return mail
-
-
-def _drop_conversation(world: World, flow: Flow) -> Running:
-    story = world.story(flow.story)
-    user = world.gmail(story["mailbox"])
-    thread = user.thread_of(_find(user, story))
-    mails: list[tuple[MailUser, str]] = [(user, mail) for mail in user.mails_of(thread)]
-    started = time.monotonic()
-    user.drop_thread(thread, user.labels()[DROP])
-    return Running(flow, story, mails, started)
-
-
-def _arrive(world: World, flow: Flow) -> Running:
-    """A filter rule puts the label on before anybody sees the mail."""
-    story = world.story(flow.story)
-    user = world.gmail(story["mailbox"])
-    user.label_arriving(story["subject"], user.labels()[DROP])
-    started = time.monotonic()
-    world.control.deliver(user.address, story["file"])
-    deadline = time.monotonic() + PATIENCE
-    while (mail := user.find(story["message_ids"][0])) is None and time.monotonic() < deadline:
-        time.sleep(LOOK)
-    if mail is None:
-        raise RuntimeError("the mail did not arrive")
-    return Running(flow, story, [(user, mail)], started)
-
-
-# --- what the CRM must show -----------------------------------------------------------------------------------------
-
-
-def one_each(world: World, story: Mapping[str, Any], records: list[MailRecord]) -> str:
-    wanted = len(set(story["message_ids"]))
-    if len(records) != wanted:
-        return f"{len(records)} e-mail records instead of {wanted}"
-    bare = [r.id for r in records if not any(i.startswith(("003", "00Q")) for i in r.related)]
-    return f"no contact is related to {', '.join(bare)}" if bare else ""
-
-
-def _created(world: World, story: Mapping[str, Any], records: list[MailRecord]) -> str:
-    related = {i for r in records for i in r.related if i.startswith("003")}
-    if not related:
-        return "no contact was created"
-    if len(world.crm.accounts_of(related)) != len(related):
-        return "the new contact has no account"
-    return one_each(world, story, records)
-
-
-def both_users(world: World, story: Mapping[str, Any], records: list[MailRecord]) -> str:
-    users = world.crm.users(story["mailboxes"])
-    related = {i for r in records for i in r.related}
-    absent = [address for address, identifier in users.items() if identifier not in related]
-    if len(users) != len(story["mailboxes"]) or absent:
-        return f"not related: {', '.join(absent) or 'unknown users'}"
-    return one_each(world, story, records)
-
-
-def _nothing(world: World, story: Mapping[str, Any], records: list[MailRecord]) -> str:
-    return f"{len(records)} e-mail records instead of none" if records else ""
-
-
-FLOWS = (
-    Flow("one_mail", "One mail from a known contact", "one_mail", DONE, drop, one_each, home="INBOX"),
-    Flow("conversation", "A conversation of four", "conversation_of_four", DONE, _drop_conversation, one_each),
-    Flow(
-        "unmatched_sender",
-        "Unknown sender: contact and account created",
-        "unmatched_sender",
-        DONE,
-        drop,
-        _created,
-        creates=True,
-    ),
-    Flow("internal_only", "Internal mail only", "internal_only", MISSING, drop, _nothing),
-    Flow("two_mailboxes", "One mail, two colleagues", "two_mailboxes", DONE, drop, both_users),
-    Flow("arrives_labelled", "Arrives already labelled", "arrives_labelled", DONE, _arrive, one_each),
-    Flow("parked", "A mail that cannot be filed", "unparseable", FAILED, drop, _nothing),
-)
+    flow: Flow
+    started: float = 0.0
+    mails: list[tuple[MailUser, str]] = field(default_factory=list)
+    story: dict[str, Any] = field(default_factory=dict)
+    items: dict[str, dict[str, Any]] = field(default_factory=dict)
+    notes: dict[str, Any] = field(default_factory=dict)  # what a step remembers for a later one
+    marks: dict[str, set[str]] = field(default_factory=dict)
+    at: int = -1
+    since: float = 0.0  # of the step
+    looked: float = 0.0
+    steps: list[int] = field(default_factory=list)  # milliseconds of each
+    state: str = ""
+    problem: str = ""
+    ms: int | None = None
 
 
 # --- running them ---------------------------------------------------------------------------------------------------
 
 
-def wait(running: list[Running], progress: Callable[[Running], None]) -> None:
-    """Until every mail of every flow carries an end marker and lies on no drop label, or patience ends."""
-    deadline = time.monotonic() + PATIENCE
-    open_flows = list(running)
-    users = {user.address: user for run in running for user, _ in run.mails}
-    seen = dict.fromkeys(users, "")
-    while open_flows and time.monotonic() < deadline:
-        stirred = {address for address, user in users.items() if _stirred(user, seen)}
-        for run in list(open_flows):
-            if not stirred & {user.address for user, _ in run.mails}:
+def play(world: World, running: list[Running], ended: Callable[[Running], None]) -> None:
+    """Begin all, then take each through its steps, until all have ended or patience has."""
+    seen: dict[str, str] = {}
+    for run in running:
+        run.started = time.monotonic()
+        _safely(run, lambda run=run: _next(world, run))  # type: ignore[misc]
+        if run.problem:
+            ended(run)
+    under_way = [run for run in running if not run.problem]
+    while under_way:
+        stirred = {user.address for user in _users(under_way) if _stirred(user, seen)}
+        for run in list(under_way):
+            if not stirred & {user.address for user, _ in run.mails} and time.monotonic() - run.looked < LOOK_ANYWAY:
                 continue
-            run.marks = {f"{user.address}:{mail}": user.marks(mail) for user, mail in run.mails}
-            if all(_ended(marks) for marks in run.marks.values()):
-                run.ms = int((time.monotonic() - run.started) * 1000)
-                open_flows.remove(run)
-                progress(run)
+            if _safely(run, lambda run=run: _advance(world, run)):  # type: ignore[misc]
+                under_way.remove(run)
+                ended(run)
         time.sleep(LOOK)
+
+
+def _users(running: list[Running]) -> list[MailUser]:
+    return list({user.address: user for run in running for user, _ in run.mails}.values())
 
 
 def _stirred(user: MailUser, seen: dict[str, str]) -> bool:
     """Whether the mailbox changed since the last look; a look costs two units, reading the mails twenty each."""
-    if not seen[user.address]:
+    if user.address not in seen:
         seen[user.address] = user.now()
         return True
     changed, seen[user.address] = user.changed(seen[user.address])
     return changed
 
 
-def _ended(marks: set[str]) -> bool:
-    return DROP not in marks and bool(marks & {DONE, MISSING, FAILED})
+def _safely(run: Running, go: Callable[[], bool]) -> bool:
+    """One flow that goes wrong ends, and none of the others."""
+    try:
+        return go()
+    except RuntimeError as error:
+        run.problem = str(error)
+        return True
+
+
+def _advance(world: World, run: Running) -> bool:
+    """Look, and go as far as can be gone now; whether the flow has ended."""
+    run.looked = time.monotonic()
+    missing = run.flow.steps[run.at].until(world, run)
+    if missing and time.monotonic() - run.since > PATIENCE:
+        raise Wrong(f"not finished in time: {missing}")
+    return False if missing else _next(world, run)
+
+
+def _next(world: World, run: Running) -> bool:
+    now = time.monotonic()
+    if run.at >= 0:
+        run.steps.append(int((now - run.since) * 1000))
+    run.at += 1
+    if run.at == len(run.flow.steps):
+        run.ms = int((now - run.started) * 1000)
+        return True
+    run.since = now
+    run.looked = 0.0
+    run.flow.steps[run.at].do(world, run)
+    return False
+
+
+# --- how it ended ---------------------------------------------------------------------------------------------------
+
+
+def state(marks: Mapping[str, set[str]]) -> str:
+    """The end state of mails in the product's words; "mixed" when they differ."""
+    states = {_state(one) for one in marks.values()}
+    return states.pop() if len(states) == 1 else "mixed: " + ", ".join(sorted(states))
+
+
+def _state(marks: set[str]) -> str:
+    found = sorted(marks & ENDS)
+    if DROP in marks:
+        return "still on the drop label"
+    return ", ".join(found) if found else "no end state"
 
 
 def report(world: World, run: Running) -> dict[str, Any]:
     """One row: how it ended, in the product's words, read back from mailbox and CRM."""
-    states = {_state(marks) for marks in run.marks.values()}
-    state = states.pop() if len(states) == 1 else "mixed: " + ", ".join(sorted(states))
-    identifiers = [m for m in run.story["message_ids"] if m]
+    found = run.state or (state(run.marks) if run.marks else "no end state")
+    identifiers = [m for m in run.story.get("message_ids", ()) if m]
     records = world.crm.mails(identifiers) if identifiers else []
-    wrong = run.flow.check(world, run.story, records)
+    wrong = run.problem or run.flow.check(world, run.story, records)
     if run.flow.home and not all(run.flow.home in marks for marks in run.marks.values()):
         wrong = wrong or f"the mail is not back in {run.flow.home}"
     if run.ms is None:
@@ -211,33 +206,27 @@ def report(world: World, run: Running) -> dict[str, Any]:
     related = {i for r in records for i in r.related}
     if run.flow.creates:
         related |= set(world.crm.accounts_of(related).values())
-    reasons = sorted(
-        {
-            m.split("/", 1)[1]
-            for marks in run.marks.values()
-            for m in marks
-            if m.startswith((FAILED + "/", MISSING + "/"))
-        }
-    )
+    items = [item for item in run.items.values() if not item.get("gone")]
     return {
         "flow": run.flow.name,
+        "section": run.flow.section,
         "title": run.flow.title,
         "provider": run.flow.provider,
-        "mail": run.story["subject"],
+        "mail": run.story.get("subject") or run.flow.subject,
         "trigger": run.flow.trigger,
         "expected": run.flow.expected,
-        "state": state,
-        "ok": state == run.flow.expected and not wrong,
+        "state": found,
+        "ok": found == run.flow.expected and not wrong,
         "problem": wrong,
-        "reason": "; ".join(reasons),
+        "reason": "; ".join(_reasons(run)),
         "people": list(world.crm.names(related).values()),
-        "crm": sorted({r.id for r in records} | related),
+        "items": [item["title"] for item in items],
+        "crm": sorted({r.id for r in records} | related | {item["Id"] for item in items}),
         "ms": run.ms,
+        "steps": run.steps,
     }
 
 
-def _state(marks: set[str]) -> str:
-    found = sorted(marks & {DONE, MISSING, FAILED})
-    if DROP in marks:
-        return "still on the drop label"
-    return ", ".join(found) if found else "no end state"
+def _reasons(run: Running) -> list[str]:
+    marks = {mark for marks in run.marks.values() for mark in marks}
+    return sorted(mark.split("/", 1)[1] for mark in marks if mark.startswith((f"{FAILED}/", f"{MISSING}/")))

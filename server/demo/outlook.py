@@ -1,23 +1,22 @@
-"""What a person does and sees in Outlook, through Microsoft Graph; and the flows of the demo that begin there."""
+"""What a person does and sees in Outlook, through Microsoft Graph."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from server.demo import flows
-from server.demo.flows import DONE, DROP, Flow, Running, World, one_each
-from server.demo.vendors import Api
+from server.demo.flows import DROP
+from server.demo.vendors import Api, Note
 
-CATEGORY = "Track in CRM"
 LOOK = 0.4  # seconds: Graph has no cheap way to ask whether anything happened
 INBOX, SENT = "Inbox", "Sent Items"
 
 
 class OutlookUser(Api):
     """One person's Outlook. Ids are immutable ones: a moved mail keeps its id."""
+
+    vendor = "microsoft"
 
     def __init__(self, address: str, url: str, token: str, ca: str) -> None:
         super().__init__(f"{url}/v1.0/users/{address}", token, ca)
@@ -27,15 +26,19 @@ class OutlookUser(Api):
         self._looked = 0.0
 
     def folders(self) -> dict[str, str]:
-        """Path -> id, two levels deep."""
-        found: dict[str, str] = {}
-        for row in self.call("GET", "/mailFolders", **{"$top": 100})["value"]:
-            found[row["displayName"]] = row["id"]
-            if row["childFolderCount"]:
-                below = self.call("GET", f"/mailFolders/{row['id']}/childFolders", **{"$top": 100})["value"]
-                found |= {f"{row['displayName']}/{child['displayName']}": child["id"] for child in below}
-        self._folders = found
-        return found
+        """Path -> id."""
+        rows: dict[str, dict[str, Any]] = {}
+        page = self.call("GET", "/mailFolders/delta", **{"$select": "displayName,parentFolderId"})
+        while page:
+            rows |= {row["id"]: row for row in page["value"] if "@removed" not in row}
+            page = self.call("GET", page["@odata.nextLink"]) if "@odata.nextLink" in page else None
+
+        def path(row: dict[str, Any]) -> str:
+            above = rows.get(row["parentFolderId"])
+            return f"{path(above)}/{row['displayName']}" if above else str(row["displayName"])
+
+        self._folders = {path(row): identifier for identifier, row in rows.items()}
+        return self._folders
 
     def has(self, label: str) -> bool:
         return label in self.folders()
@@ -48,6 +51,24 @@ class OutlookUser(Api):
             **{"$select": "id,subject,from,toRecipients,internetMessageId", "$top": 100},
         )
         return list(found["value"])
+
+    def below(self, label: str) -> list[str]:
+        """Names of the folders right in this one, without its own."""
+        names = [path.removeprefix(f"{label}/") for path in self.folders() if path.startswith(f"{label}/")]
+        return [name for name in names if "/" not in name]
+
+    def notes(self, label: str, title: str) -> list[Note]:
+        """The mails in a folder whose subject has these words."""
+        folder = self._folders.get(label) or self.folders().get(label)
+        if folder is None:
+            return []
+        query = {"$select": "id,subject,body,isRead", "$top": 100}
+        rows = self.call("GET", f"/mailFolders/{folder}/messages", **query)["value"]
+        return [
+            Note(row["id"], row["subject"], row["body"]["content"], not row["isRead"])
+            for row in rows
+            if title in row["subject"]
+        ]
 
     def find(self, message_id: str) -> str | None:
         """The id of a mail by its Message-ID."""
@@ -82,91 +103,17 @@ class OutlookUser(Api):
 
     def marks(self, mail: str) -> set[str]:
         """The categories of a mail and the path of its folder, as labels; a copy of it that still lies in the drop
-        folder counts as lying there."""
+        folder counts as lying there. Where it lies in a folder that was made since, the path is read anew."""
         select = {"$select": "categories,parentFolderId,internetMessageId"}
         row = self.call("GET", f"/messages/{quote(mail, safe='')}", **select)
-        names = {identifier: path for path, identifier in (self._folders or self.folders()).items()}
-        found = {*row["categories"], names.get(row["parentFolderId"], row["parentFolderId"])}
+        found = {*row["categories"], self._path(row["parentFolderId"])}
         wanted = {"$select": "internetMessageId", "$top": 100}
         lying = self.call("GET", f"/mailFolders/{self._folder(DROP)}/messages", **wanted)["value"]
         if any(one["internetMessageId"] == row["internetMessageId"] for one in lying):
             found.add(DROP)
         return found
 
-
-# --- flows ----------------------------------------------------------------------------------------------------------
-
-
-def _pick(world: World, user: OutlookUser, folder: str, number: int) -> Mapping[str, Any]:
-    """The `number`-th mail of a folder whose sender (or receiver) is a contact in the CRM."""
-    found = 0
-    for row in user.mails(folder):
-        people = [row["from"]] if folder == INBOX else row["toRecipients"]
-        addresses = [one["emailAddress"]["address"] for one in people if one]
-        if not addresses or row["internetMessageId"] in _told(world) or not world.crm.people(addresses):
-            continue
-        if found == number:
-            return row
-        found += 1
-    raise RuntimeError(f"{user.address} has too few mails of contacts in {folder}")
-
-
-def _told(world: World) -> set[str]:
-    return {message_id for story in world.stories.values() for message_id in story["message_ids"]}
-
-
-def _story(user: OutlookUser, row: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "subject": row["subject"],
-        "message_ids": [row["internetMessageId"]],
-        "mailbox": user.address,
-        "mailboxes": [user.address],
-    }
-
-
-def _user(world: World, number: int) -> OutlookUser:
-    users = [user for user in world.mail.values() if isinstance(user, OutlookUser)]
-    return users[number % len(users)]
-
-
-def _move(world: World, flow: Flow) -> Running:
-    return _act(world, flow, _user(world, 0), INBOX, 0, lambda user, mail: user.drop(mail, DROP))
-
-
-def _copy(world: World, flow: Flow) -> Running:
-    return _act(world, flow, _user(world, 1), INBOX, 0, lambda user, mail: user.drop_copy(mail, DROP))
-
-
-def _categorise(world: World, flow: Flow) -> Running:
-    return _act(world, flow, _user(world, 2), INBOX, 0, lambda user, mail: user.categorise(mail, CATEGORY))
-
-
-def _sent(world: World, flow: Flow) -> Running:
-    return _act(world, flow, _user(world, 0), SENT, 0, lambda user, mail: user.drop(mail, DROP))
-
-
-def _act(world: World, flow: Flow, user: OutlookUser, folder: str, number: int, do: Any) -> Running:
-    row = _pick(world, user, folder, number)
-    started = time.monotonic()
-    do(user, row["id"])
-    return Running(flow, _story(user, row), [(user, str(row["id"]))], started)
-
-
-OUTLOOK_FLOWS = (
-    Flow("outlook_move", "Outlook: moved to the folder", "", DONE, _move, one_each, "outlook", "folder", INBOX),
-    Flow("outlook_copy", "Outlook: a copy in the folder", "", DONE, _copy, one_each, "outlook", "folder", INBOX),
-    Flow(
-        "outlook_category", "Outlook: a category is set", "", DONE, _categorise, one_each, "outlook", "category", INBOX
-    ),
-    Flow("outlook_sent", "Outlook: a sent mail", "", DONE, _sent, one_each, "outlook", "folder", SENT),
-    Flow(
-        "two_systems",
-        "One mail in Gmail and in Outlook",
-        "mixed_mailboxes",
-        DONE,
-        flows.drop,
-        flows.both_users,
-        "gmail, outlook",
-        "label, folder",
-    ),
-)
+    def _path(self, folder: str) -> str:
+        if folder not in self._folders.values():
+            self.folders()
+        return next((path for path, identifier in self._folders.items() if identifier == folder), folder)

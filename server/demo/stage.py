@@ -22,7 +22,14 @@ from sync.leash import leashed
 
 START_SECONDS = 60.0
 SANDBOX = ["-m", "sandbox", "--json"]
-OPTIONS = {"drop_poll_seconds": 1, "internal_domains": ["northpeak-automation.example"]}
+OPTIONS = {
+    "drop_poll_seconds": 1,
+    "internal_domains": ["northpeak-automation.example"],
+    "modules": ["opportunity", "case", {"name": "Project__c", "fields": {"Priority__c": "Normal"}}],
+    "assign_to": True,
+    "summaries": True,
+    "conversation_follow": True,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +131,7 @@ def _environ(folder: Path) -> dict[str, str]:
         "MAILSPAN_DATA_DIR": str(folder),
         "MAILSPAN_SECRET_KEY": Fernet.generate_key().decode(),
         "MAILSPAN_TICK_SECONDS": "1",
+        "MAILSPAN_FEED_SECONDS": "1",
         "MAILSPAN_LOG_FORMAT": "json",
     }
 

@@ -24,14 +24,27 @@ class Api:
         self._http.headers["X-Sandbox-Onlooker"] = "demo"  # what the demo itself does is not in the count of calls
 
     def call(self, method: str, path: str, body: Any = None, **query: Any) -> Any:
-        answer = self._http.request(method, self.url + path, params=query or None, json=body, timeout=TIMEOUT)
+        url = path if path.startswith("https:") else self.url + path  # a link to the next page is whole
+        answer = self._http.request(method, url, params=query or None, json=body, timeout=TIMEOUT)
         if answer.status_code >= 400:
             raise RuntimeError(f"{method} {path}: {answer.status_code} {answer.text[:300]}")
         return answer.json() if answer.content else None
 
 
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A mail that lies in a module's label: what it says, and whether it looks new."""
+
+    id: str
+    subject: str
+    text: str
+    unread: bool
+
+
 class GmailUser(Api):
     """One person's Gmail."""
+
+    vendor = "google"
 
     def __init__(self, address: str, url: str, token: str, ca: str) -> None:
         super().__init__(f"{url}/gmail/v1/users/me", token, ca)
@@ -43,6 +56,24 @@ class GmailUser(Api):
 
     def has(self, label: str) -> bool:
         return label in self.labels()
+
+    def below(self, label: str) -> list[str]:
+        """Names of the labels right below this one, without its own."""
+        names = [name.removeprefix(f"{label}/") for name in self.labels() if name.startswith(f"{label}/")]
+        return [name for name in names if "/" not in name]
+
+    def notes(self, label: str, title: str) -> list[Note]:
+        """The mails on a label whose subject has these words."""
+        labels = self.labels()
+        if label not in labels:
+            return []
+        query = {"labelIds": labels[label], "q": f'subject:"{title}"'}
+        return [self._note(row["id"]) for row in self.call("GET", "/messages", **query).get("messages", [])]
+
+    def _note(self, mail: str) -> Note:
+        row = self.call("GET", f"/messages/{mail}", format="full")
+        subject = next(h["value"] for h in row["payload"]["headers"] if h["name"].lower() == "subject")
+        return Note(mail, subject, _plain(row["payload"]), "UNREAD" in row.get("labelIds", ()))
 
     def find(self, message_id: str) -> str | None:
         """The Gmail id of a mail by its Message-ID."""
@@ -83,12 +114,25 @@ class GmailUser(Api):
         return {names.get(label, label) for label in labels}
 
 
+def _plain(part: Mapping[str, Any]) -> str:
+    """The plain text of a mail's part or of the parts in it."""
+    if part["mimeType"] == "text/plain":
+        data = part["body"].get("data", "")
+        return base64.urlsafe_b64decode(data + "=" * (-len(data) % 4)).decode()
+    return "".join(_plain(one) for one in part.get("parts", ()))
+
+
 class MailUser(Protocol):
     """Somebody's mailbox, whatever the mail system. Labels, folders and categories go by their names."""
 
+    vendor: str
     address: str
 
     def has(self, label: str) -> bool: ...
+
+    def below(self, label: str) -> list[str]: ...
+
+    def notes(self, label: str, title: str) -> list[Note]: ...
 
     def find(self, message_id: str) -> str | None: ...
 
@@ -103,10 +147,11 @@ class MailUser(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class MailRecord:
-    """An e-mail as Salesforce shows it: its id and who is related to it."""
+    """An e-mail as Salesforce shows it: its id, who is related to it, and the item it belongs to."""
 
     id: str
     related: frozenset[str]
+    item: str = ""
 
 
 class SalesforceUser(Api):
@@ -121,7 +166,7 @@ class SalesforceUser(Api):
     def mails(self, message_ids: Iterable[str]) -> list[MailRecord]:
         """The e-mail records of these Message-IDs."""
         wanted = ", ".join(quote(m) for m in sorted(message_ids))
-        rows = self.query(f"SELECT Id FROM EmailMessage WHERE MessageIdentifier IN ({wanted})")  # noqa: S608 - SOQL
+        rows = self.query(f"SELECT Id, RelatedToId FROM EmailMessage WHERE MessageIdentifier IN ({wanted})")  # noqa: S608
         if not rows:
             return []
         ids = ", ".join(quote(row["Id"]) for row in rows)
@@ -132,7 +177,18 @@ class SalesforceUser(Api):
         for row in relations:
             if row["RelationId"]:
                 related[row["EmailMessageId"]].add(row["RelationId"])
-        return [MailRecord(identifier, frozenset(found)) for identifier, found in related.items()]
+        return [MailRecord(row["Id"], frozenset(related[row["Id"]]), row["RelatedToId"] or "") for row in rows]
+
+    def items(self, kind: str, field: str, title: str) -> list[dict[str, Any]]:
+        """The items of a module that have this title, whole."""
+        found = self.query(f"SELECT Id FROM {kind} WHERE {field} = {quote(title)}")  # noqa: S608 - SOQL
+        return [self.call("GET", f"/sobjects/{kind}/{row['Id']}") for row in found]
+
+    def there(self, kind: str, ids: Iterable[str]) -> list[str]:
+        """Those of these records that are not deleted."""
+        wanted = ", ".join(quote(i) for i in sorted(ids))
+        rows = self.query(f"SELECT Id FROM {kind} WHERE Id IN ({wanted})") if wanted else []  # noqa: S608 - SOQL
+        return [row["Id"] for row in rows]
 
     def tasks_beside(self, subjects: Sequence[str]) -> list[str]:
         wanted = ", ".join(quote(s) for s in subjects)
@@ -181,8 +237,11 @@ class Control(Api):
     def deliver(self, address: str, file: str) -> None:
         raw = self._http.get(f"{self.url}/mail/{file}", timeout=TIMEOUT)
         raw.raise_for_status()
-        body = {"user": address, "raw_base64": base64.b64encode(raw.content).decode()}
-        self.call("POST", "/act/google/deliver", body)
+        self.act("google", "deliver", user=address, raw_base64=base64.b64encode(raw.content).decode())
+
+    def act(self, vendor: str, action: str, **body: Any) -> dict[str, Any]:
+        """Act as somebody outside, or as the user in a program of their own."""
+        return dict(self.call("POST", f"/act/{vendor}/{action}", body) or {})
 
     def meter(self) -> dict[str, Any]:
         return dict(self.call("GET", "/meter"))

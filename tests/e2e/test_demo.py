@@ -18,8 +18,9 @@ import pytest
 from tests.e2e.installation import DONE, FAILED, GRAPH, MISSING, until
 from tests.sandboxed import ROOT
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(360)]
 
+FOLLOWED = "Conversation Tracked"
 EXPECTED = {
     "one_mail": DONE,
     "conversation": DONE,
@@ -33,8 +34,23 @@ EXPECTED = {
     "outlook_category": DONE,
     "outlook_sent": DONE,
     "two_systems": DONE,
+    "create_opportunity": DONE,
+    "create_case": DONE,
+    "create_custom": DONE,
+    "assign_opportunity": DONE,
+    "assign_case": DONE,
+    "summary_updated": "Summary updated",
+    "item_closed": "Leaf and summary gone",
+    "follow_gmail": FOLLOWED,
+    "follow_outlook": FOLLOWED,
+    "subject_change": "Not followed",
+    "redirect": FOLLOWED,
+    "undo": "Undone",
 }
-E_MAILS = {**dict.fromkeys(EXPECTED, 1), "conversation": 4, "internal_only": 0, "parked": 0}
+E_MAILS = {**dict.fromkeys(EXPECTED, 1), "conversation": 4, "follow_gmail": 3, "follow_outlook": 3, "redirect": 3}
+E_MAILS |= {"subject_change": 2, "internal_only": 0, "parked": 0, "summary_updated": 0, "item_closed": 0, "undo": 0}
+IN_OUTLOOK = {"two_systems", "create_case", "assign_case", "summary_updated", "follow_outlook", "redirect"}
+WITHOUT_MAIL = {"internal_only", "parked", "summary_updated", "item_closed"}  # of which the CRM takes none
 REFUSAL = [{"errorCode": "FIELD_INTEGRITY_EXCEPTION", "message": "the organisation takes no e-mails today"}]
 
 
@@ -83,7 +99,7 @@ class Demo:
 
     def result(self) -> tuple[int, dict[str, Any]]:
         """Exit status and JSON."""
-        out, _ = self.process.communicate(timeout=150)
+        out, _ = self.process.communicate(timeout=300)
         assert out, (self.folder / "errors").read_text()
         return self.process.returncode, json.loads(out)
 
@@ -113,9 +129,9 @@ def test_every_flow_ends_as_it_should(demo: Demo) -> None:
     assert {row["flow"]: row["expected"] for row in found["flows"]} == EXPECTED
     for row in found["flows"]:
         assert row["state"] == row["expected"], row
-        assert ("outlook" in row["provider"]) == row["flow"].startswith(("outlook_", "two_systems")), row
-        assert len([one for one in row["crm"] if one.startswith("02s")]) == E_MAILS.get(row["flow"], 0), row
-        assert 0 < row["ms"] < 60_000
+        assert ("outlook" in row["provider"]) == (row["flow"].startswith("outlook_") or row["flow"] in IN_OUTLOOK), row
+        assert len([one for one in row["crm"] if one.startswith("02s")]) == E_MAILS[row["flow"]], row
+        assert 0 < row["ms"] < 120_000
     for vendor in ("google", "salesforce"):
         mine, theirs = found["calls"][vendor], meters[-1][vendor]
         assert {"requests", "calls", "units", "methods"} <= mine.keys()
@@ -135,6 +151,6 @@ def test_a_crm_that_refuses_every_mail_fails_the_demo(demo: Demo) -> None:
     status, found = demo.result()
     assert (status, found["ok"]) == (1, False)
     for row in found["flows"]:
-        filed = EXPECTED[row["flow"]] == DONE
+        filed = row["flow"] not in WITHOUT_MAIL
         assert row["ok"] is not filed, row
         assert (row["state"] != row["expected"]) is filed, row

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,9 @@ import requests
 from click.testing import CliRunner
 
 from server.cli import main
-from server.demo import flows, stage
-from server.demo.flows import DONE, DROP, FAILED, FLOWS, MISSING, Flow, Running, World
+from server.demo import drops, flows, stage
+from server.demo.flows import DONE, DROP, FAILED, MISSING, Flow, Running, Step, World, Wrong
+from server.demo.programme import FLOWS
 from server.demo.vendors import GmailUser, MailRecord, quote
 
 ANNA, BEN = "anna@northpeak.example", "ben@northpeak.example"
@@ -48,7 +48,7 @@ def flow(name: str) -> Flow:
 def judged(name: str, marks: Iterable[str], *records: MailRecord, ms: int | None = 5, **crm: Any) -> Mapping[str, Any]:
     """The row of a flow whose mail carries these labels and has these records."""
     story = {"subject": "s", "message_ids": ["<1@a.example>"], "mailboxes": [ANNA, BEN]}
-    run = Running(flow(name), story, [], time.monotonic(), ms, {"anna:1": set(marks)})
+    run = Running(flow(name), story=story, ms=ms, marks={"anna:1": set(marks)})
     world = World({}, Crm(*records, **crm), None, {})  # type: ignore[arg-type]
     return flows.report(world, run)
 
@@ -102,7 +102,8 @@ def test_what_never_ended_is_wrong() -> None:
 
 
 def test_mails_that_end_differently_are_mixed() -> None:
-    run = Running(flow("one_mail"), {"subject": "s", "message_ids": []}, [], 0.0, 5, {"1": {DONE}, "2": {FAILED}})
+    story = {"subject": "s", "message_ids": []}
+    run = Running(flow("one_mail"), story=story, ms=5, marks={"1": {DONE}, "2": {FAILED}})
     row = flows.report(World({}, Crm(), None, {}), run)  # type: ignore[arg-type]
     assert (row["ok"], row["state"]) == (False, f"mixed: {DONE}, {FAILED}")
 
@@ -110,14 +111,50 @@ def test_mails_that_end_differently_are_mixed() -> None:
 def test_waiting_ends_with_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """A mailbox in which nothing ever happens."""
     monkeypatch.setattr(flows, "PATIENCE", 0.3)
+    monkeypatch.setattr(flows, "LOOK_ANYWAY", 0.1)
     monkeypatch.setattr(GmailUser, "now", lambda self: "1")
     monkeypatch.setattr(GmailUser, "changed", lambda self, since: (False, since))
     monkeypatch.setattr(GmailUser, "marks", lambda self, mail: {"INBOX", DROP})
     user = GmailUser(ANNA, "https://localhost:1", "token", "ca")
-    run = Running(flow("one_mail"), {}, [(user, "m1")], time.monotonic())
-    flows.wait([run], lambda ended: pytest.fail("it did not end"))
-    assert run.ms is None
+    run = Running(Flow("f", "F", "Gmail", DONE, (Step(flows.nothing, drops.ended),)), mails=[(user, "m1")])
+    ended: list[Running] = []
+    flows.play(World({}, Crm(), None, {}), [run], ended.append)  # type: ignore[arg-type]
+    assert ended == [run]
+    assert (run.ms, run.problem) == (None, "not finished in time: still on the drop label")
     assert run.marks == {f"{ANNA}:m1": {"INBOX", DROP}}
+
+
+def test_a_flow_that_goes_wrong_ends_and_the_others_go_on() -> None:
+    """Each by its own steps: one breaks when it acts, one when it looks, one needs three looks and two steps."""
+    looks: list[str] = []
+    acted: list[str] = []
+
+    def breaks(world: World, run: Running) -> None:
+        raise RuntimeError("GET /labels: 500")
+
+    def wrong(world: World, run: Running) -> str:
+        raise Wrong("it was filed twice")
+
+    def third_time(world: World, run: Running) -> str:
+        looks.append(run.flow.name)
+        return "" if len(looks) > 2 else "not yet"
+
+    def act(world: World, run: Running) -> None:
+        acted.append(run.flow.name)
+
+    def played(name: str, *steps: Step) -> Running:
+        return Running(Flow(name, name, "Gmail", DONE, steps))
+
+    good = played("good", Step(flows.nothing, third_time), Step(act, flows.at_once))
+    bad = played("bad", Step(breaks, flows.at_once), Step(act, flows.at_once))
+    worse = played("worse", Step(flows.nothing, wrong), Step(act, flows.at_once))
+    ended: list[Running] = []
+    flows.play(World({}, Crm(), None, {}), [good, bad, worse], ended.append)  # type: ignore[arg-type]
+    assert (bad.problem, worse.problem, good.problem) == ("GET /labels: 500", "it was filed twice", "")
+    assert (acted, looks, ended) == (["good"], ["good"] * 3, [bad, worse, good])
+    assert good.ms is not None
+    assert len(good.steps) == 2
+    assert bad.ms is worse.ms is None
 
 
 def test_the_installation_of_the_demo_is_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
