@@ -203,3 +203,63 @@ def test_mails_in_labels_that_go_are_filed_or_parked_and_come_home(play: Play) -
     assert FAILED not in play.marks(parked)
     assert len(query(sandbox, user, "SELECT Id FROM Opportunity WHERE Name = 'In a drop that goes'")) == 1
     assert len(records(sandbox, user, other_id)) == 1
+
+
+def parked(play: Play, reason: str) -> int:
+    """The number of the one mail that is parked for it."""
+    [found] = [one.sighting_id for one in play.installation.app.store.parked() if one.reason == reason]
+    return found
+
+
+def retried(play: Play, reason: str, mail: str) -> None:
+    assert DONE not in play.marks(mail)
+    assert play.installation.app.store.retry([parked(play, reason)]) == 1
+    play.rest()
+    assert DONE in play.marks(mail)
+    assert not [mark for mark in play.marks(mail) if mark.startswith(FAILED)]
+
+
+def test_a_mail_whose_item_was_gone_is_filed_when_it_is_there_again(play: Play) -> None:
+    leaf, name = next(iter(play.leaves().items()))
+    rows = play.installation.app.store.items(play.installation.mailbox_id(play.address))
+    [item] = [row.record_id for row in rows if row.leaf_id == leaf]
+    mail, message_id = play.mail("About something deleted")
+    sandbox, user = play.installation.sandbox, play.installation.crm_user
+    sandbox.act("salesforce", "delete", object="Opportunity", id=item)
+    play.desk.drop(mail, f"Salesforce/Opportunities/Assign To/{name}")
+    play.rest()
+    assert f"{FAILED}/Item is gone" in play.marks(mail)
+    assert play.desk.at_home(play.marks(mail))
+    sandbox.act("salesforce", "undelete", object="Opportunity", id=item)
+    retried(play, "item_gone", mail)
+    [record] = records(sandbox, user, message_id)
+    assert query(sandbox, user, f"SELECT RelatedToId FROM EmailMessage WHERE Id = '{record}'")[0]["RelatedToId"] == item
+
+
+def test_a_value_of_the_policy_that_does_not_fit_can_be_mended(play: Play) -> None:
+    play.apply(modules=[{"name": "opportunity", "fields": {"CloseDate": "soon"}}], assign_to=True)
+    mail, message_id = play.mail("Wanted soon")
+    play.desk.drop(mail, "Salesforce/- Create New Opportunity")
+    play.rest()
+    assert f"{FAILED}/Required field missing" in play.marks(mail)
+    play.apply(modules=[{"name": "opportunity", "fields": {"CloseDate": "{date+30}"}}], assign_to=True)
+    retried(play, "required_field", mail)
+    sandbox, user = play.installation.sandbox, play.installation.crm_user
+    assert len(query(sandbox, user, "SELECT Id FROM Opportunity WHERE Name = 'Wanted soon'")) == 1
+    assert len(records(sandbox, user, message_id)) == 1
+
+
+def test_mails_that_were_too_many_at_once_are_filed_when_somebody_says_so(play: Play) -> None:
+    if play.outlook:
+        pytest.skip("whether a category came with the mail is another test's matter")
+    play.apply(**OPPORTUNITY, trigger_burst=1)
+    mails = [play.mail(f"Rule {number}") for number in range(2)]
+    for mail, _ in mails:
+        play.desk.drop(mail, "Track in CRM")
+    play.rest()
+    assert sorted(DONE in play.marks(mail) for mail, _ in mails) == [False, True]
+    [held] = [mail for mail, _ in mails if DONE not in play.marks(mail)]
+    assert f"{FAILED}/Too many at once" in play.marks(held)
+    retried(play, "many_triggers", held)
+    sandbox, user = play.installation.sandbox, play.installation.crm_user
+    assert len(records(sandbox, user, *(message_id for _, message_id in mails))) == 2
