@@ -25,6 +25,7 @@ from server.demo.flows import (
     nothing,
 )
 from server.demo.vendors import MailRecord, MailUser
+from sync.leash import leashed
 
 UNDONE = "Undone"
 NOT_FOLLOWED = "Not followed"
@@ -337,7 +338,7 @@ def undo() -> Step:
     """The administrator has the first mail undone by `mailspan undo`."""
 
     def do(world: World, run: Running) -> None:
-        command = [sys.executable, "-m", "server.cli", "undo", run.story["message_ids"][0], "--json"]
+        command = leashed([sys.executable, "-m", "server.cli", "undo", run.story["message_ids"][0], "--json"])
         run.notes["undo"] = subprocess.Popen(command, env=dict(world.environ), stdout=subprocess.PIPE, text=True)
 
     def until(world: World, run: Running) -> str:
