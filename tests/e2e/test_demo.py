@@ -18,7 +18,7 @@ import pytest
 from tests.e2e.installation import DONE, FAILED, GRAPH, MISSING, until
 from tests.sandboxed import ROOT
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(360)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(480)]
 
 FOLLOWED = "Conversation Tracked"
 EXPECTED = {
