@@ -67,6 +67,38 @@ def test_a_check_changes_nothing(run: Run, tmp_path: Path) -> None:
     assert not (tmp_path / "data").exists()
 
 
+def test_a_plan_says_what_apply_would_and_changes_nothing(run: Run, tmp_path: Path) -> None:
+    run("apply", write(tmp_path))
+    other = GOOD.replace("must_match: false", "must_match: true\n      modules: [case]")
+    path = write(tmp_path, other[: other.index("  - address: bob")])
+    planned = run("apply", path, "--plan", "--json")
+    assert (planned.exit_code, planned.stderr) == (0, "")
+    found = json.loads(planned.stdout)
+    assert found == json.loads(run("apply", path, "--plan", "--json").stdout)
+    (ann,) = found["mailboxes"]
+    assert {step["what"] for step in ann["steps"]} == {"create"}
+    assert "Salesforce/- Create New Email" in {step["name"] for step in ann["steps"]}
+    assert [one.split(": ")[:2] for one in ann["not_known"]] == [["what belongs to modules", "MAILSPAN_REDIS_URL"]]
+    text = run("apply", path, "--plan").stdout
+    for words in (
+        "  policy sales: ",
+        "ann@acme.example (policy sales)",
+        "  create Salesforce",
+        "not known: what belongs",
+    ):
+        assert words in text
+    assert text.endswith("nothing was changed; apply without --plan does it\n")
+    assert json.loads(run("apply", path, "--json").stdout)["changes"] == found["changes"] != []
+
+
+def test_a_plan_needs_tables_and_makes_none(run: Run, environ: dict[str, str], tmp_path: Path) -> None:
+    environ["MAILSPAN_SECRET_KEY"] = Fernet.generate_key().decode()
+    for _ in range(2):
+        result = run("apply", write(tmp_path), "--plan")
+        assert (result.exit_code, "no tables of this version" in result.stderr) == (1, True)
+    assert run("apply", write(tmp_path), "--plan", "--check").exit_code == 2
+
+
 def test_status_has_every_mailbox(run: Run, tmp_path: Path) -> None:
     run("apply", write(tmp_path))
     found = json.loads(run("status", "--json").stdout)["mailboxes"]
