@@ -33,7 +33,7 @@ from tests.sandboxed import Sandbox
 
 Json = dict[str, Any]
 ROOT = Path(__file__).resolve().parent.parent.parent
-THING = re.compile(r"[@=%{!\d]|[\w-]{24}")  # in a segment of a path: it names one thing
+THING = re.compile(r"[@=%{!]|\d.*\d|_\d|[\w-]{24}")  # in a segment of a path: it names one thing
 VERSION = re.compile(r"v\d+(\.\d+)?")
 ALARM = 120  # seconds after which a worker that hangs is ended
 RENEWAL = "renewal of the lease"  # a commit that wrote nothing else
