@@ -107,6 +107,8 @@ def put_policy(
     if not fields:
         return Change(row["id"], "unchanged")
     conn.execute(policy.update().where(policy.c.id == row["id"]).values(**wanted, version=policy.c.version + 1))
+    if "crm_connection" in fields:  # its mailboxes' users are others there
+        conn.execute(mailbox.update().where(mailbox.c.policy_id == row["id"]).values(crm_user_id=None))
     return Change(row["id"], "changed", fields)
 
 

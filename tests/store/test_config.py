@@ -83,6 +83,28 @@ def test_a_changed_mailbox_is_woken_and_keeps_its_token(site: Site) -> None:
     assert [one.id for one in store.mailboxes()] == [site.ann, site.bob]
 
 
+def test_the_crm_user_is_asked_for_again_when_it_may_be_another(site: Site) -> None:
+    store = site.store
+
+    def learn() -> None:
+        lease = site.lease()
+        with store.under(lease, NOW, 60) as tx:
+            tx.set_user("005A")
+        store.give_back(lease, NOW)
+        assert store.mailbox(site.ann).crm_user_id == "005A"
+
+    learn()
+    store.put_policy("sales", {"match_leads": False}, "crm", "mail")
+    store.put_mailbox("ann@acme.example", "sales", "ann@crm.example", "t2")
+    assert store.mailbox(site.ann).crm_user_id == "005A"
+    store.put_mailbox("ann@acme.example", "sales", "hanna@crm.example")
+    assert store.mailbox(site.ann).crm_user_id is None
+    learn()
+    store.put_connection("other crm", "salesforce", {}, {})
+    store.put_policy("sales", {"match_leads": False}, "other crm", "mail")
+    assert store.mailbox(site.ann).crm_user_id is None
+
+
 def test_a_disabled_mailbox_rests_until_it_is_declared_again(site: Site) -> None:
     store = site.store
     assert store.disable_mailbox("Bob@acme.example", "not in the file")
