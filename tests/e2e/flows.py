@@ -35,7 +35,7 @@ class Mail:
 class Flow:
     """Mails of its own, told apart by a tag, `arrive`; then the user `put`s each to where it is filed from. Each ends
     with the marks `ends` among others, and the CRM has one `record` of it. `kinds`: what must be among the points, by a
-    part of its name. `tidy(desk)` makes the mailbox again as it was before. `new`: it was never synchronised."""
+    part of its name, or by the tables of a commit. `tidy(desk)` makes the mailbox again as it was before. `new`: it was never synchronised."""
 
     name: str
     user: str
@@ -158,7 +158,7 @@ GMAIL_FLOWS = (
         three_of_two_strangers,
         drop,
         frozenset({"INBOX", DONE}),
-        FILED | GMAIL | {"creation"},
+        FILED | GMAIL | {"commit creation"},
     ),
     Flow("gmail trigger label", user("anna"), one, label, frozenset({"INBOX", DONE}), FILED | {"/history"}),
     Flow("gmail sent mail", user("anna"), one_sent, drop, frozenset({"SENT", DONE}), FILED | {"/history"}),
@@ -202,7 +202,7 @@ OUTLOOK_FLOWS = (
         three_of_two_strangers,
         drop,
         frozenset({"Inbox", DONE}),
-        FILED | OUTLOOK | {"creation"},
+        FILED | OUTLOOK | {"commit creation"},
     ),
     Flow("outlook copy", user("erik"), one, copy, frozenset({"Inbox", DONE}), FILED | OUTLOOK),
     Flow(

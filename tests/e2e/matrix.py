@@ -31,13 +31,22 @@ def survey(flow: Flow, sandbox: Sandbox, host: Host, folder: Path) -> list[str]:
     matrix = Matrix(flow, sandbox, host, folder, SEED)
     try:
         points, expected = matrix.unharmed()
-        wrong = [f"{flow} has no point of the kind {kind!r}" for kind in flow.kinds if kind not in " ".join(points)]
+        wrong = [f"{flow} has no point of the kind {kind!r}" for kind in flow.kinds if not _has(points, kind)]
         for number in moments(points, every=EVERY):
             found = matrix.killed(number, points[number - 1], expected)
             wrong += [f"{flow}, killed at point {number}, {points[number - 1]}: {what}" for what in found]
         return wrong
     finally:
         matrix.close()
+
+
+def _has(points: Sequence[str], kind: str) -> bool:
+    """Whether one is of the kind: a part of a name, or a commit to at least these tables."""
+    word, _, tables = kind.partition(" ")
+    if word != "commit":
+        return any(kind in point for point in points)
+    written = [set(point.rpartition(" ")[2].split("+")) for point in points if " commit " in point]
+    return any(set(tables.split("+")) <= found for found in written)
 
 
 @dataclass(frozen=True)
