@@ -48,7 +48,12 @@ def pull(work: Work) -> bool:
         except CursorExpired:
             cursor, sweep = None, True
     if cursor is None:
-        cursor = work.ports.mail.changes(None, sorted(work.drops)).cursor
+        try:
+            cursor = work.ports.mail.changes(None, sorted(work.drops)).cursor
+        except (
+            CursorExpired
+        ) as error:  # of a new one: what lies there can be read all the same; the next look tries again
+            log.warning("cursor.refused", mailbox=work.lease.mailbox_id, error=str(error))
         _sweep(work, cursor, leaves=True)
     elif sweep:
         _sweep(work, None, leaves=bool(leaves) and now - leaves_at >= LEAVES_SECONDS)

@@ -11,7 +11,7 @@ import itertools
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 
@@ -20,7 +20,7 @@ import pytest
 from sync.engine.wake import Report
 from tests.core.test_fuzz import SEED
 from tests.e2e.inprocess import declared, look
-from tests.e2e.installation import DONE, DROP, Desk, Installation, letter, query, quoted
+from tests.e2e.installation import DONE, DROP, OPTIONS, Desk, Installation, letter, query, quoted
 from tests.sandboxed import Json, Sandbox
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
@@ -29,6 +29,7 @@ USERS = {"gmail": "anna@northpeak.example", "outlook": "erik@northpeak.example"}
 VENDORS = {"gmail": "google", "outlook": "microsoft"}
 SYSTEMS = tuple(USERS)
 LOOKS = 30
+PATIENT = {**OPTIONS, "drop_poll_seconds": 5}  # what is waited for takes few looks
 CALM = 14  # requests of one look that files a mail, sweep and tree included, at most
 HTML = "<html><body>Please sign in to the guest network.</body></html>"
 NUMBERS = itertools.count(1)
@@ -112,7 +113,7 @@ class Case:
     mails: int = 1
     systems: tuple[str, ...] = SYSTEMS
     busy: bool | None = True
-    requests: int = 30  # a lost answer is waited for: 20 seconds of looking every second
+    requests: int = 30  # a lost answer is waited for: 20 seconds of looking now and then
 
 
 def fault(kind: str, vendor: str, path: str = "", **more: object) -> Json:
@@ -211,13 +212,21 @@ CASES = [
 ]  # fmt: skip
 
 
+def shared_out(cases: Sequence[Case]) -> Iterator[Case]:
+    """What the CRM alone does wrong is the same for every mail system: these take turns."""
+    turns = itertools.cycle(SYSTEMS)
+    for case in cases:
+        crm = case.systems == SYSTEMS and all(order["vendor"] == "salesforce" for order in case.orders)
+        yield replace(case, systems=(next(turns),)) if crm else case
+
+
 @pytest.fixture(scope="module", params=SYSTEMS)
 def place(
     request: pytest.FixtureRequest, sandbox_process: Sandbox, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Place]:
     sandbox_process.reset()
     folder: Path = tmp_path_factory.mktemp(request.param)
-    with declared(sandbox_process, folder, [USERS[request.param]]) as office:
+    with declared(sandbox_process, folder, [USERS[request.param]], PATIENT) as office:
         sandbox_process.settings(record=False)  # what a fault says is not the vendor's
         place = Place(request.param, office, office.desk(USERS[request.param]))
         first = place.drop(1)  # whom the mails are from is known from then on
@@ -235,7 +244,7 @@ def fair(place: Place) -> Iterator[None]:
     place.sandbox.settings(page_size=None)
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.name} x{case.mails}")
+@pytest.mark.parametrize("case", shared_out(CASES), ids=lambda case: f"{case.name} x{case.mails}")
 def test_a_fault_delays_and_neither_loses_nor_doubles(place: Place, case: Case) -> None:
     if place.system not in case.systems:
         pytest.skip(f"not of {place.system}")
@@ -274,7 +283,18 @@ def test_a_cursor_that_expires_at_any_page_loses_and_doubles_nothing(place: Plac
     place.sandbox.settings(page_size=None)
     place.judge(mails)
     assert place.tree() == tree
-    assert max(asked.values()) < 60, asked
+    assert max(asked.values()) < 60 + len(place.desk.mails()), asked  # Outlook's new cursor reads the last days anew
+
+
+def test_a_new_cursor_that_is_refused_too_leaves_the_level(place: Place) -> None:
+    mails, (path, answer) = place.drop(2), CURSOR[place.system]
+    place.sandbox.fault("status", vendor=VENDORS[place.system], path=path.split(".*token")[0], count=None, **answer)
+    place.settle(mails)
+    place.judge(mails)
+    place.sandbox.clear_faults()
+    more = place.drop(1)
+    place.settle(more)
+    place.judge(more)
 
 
 def test_cursors_that_expire_now_and_then(place: Place) -> None:

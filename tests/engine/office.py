@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import sqlalchemy as sa
 from redis import Redis
 
 from sync.core.matching import MailboxIdentity
@@ -18,6 +20,7 @@ from sync.model import LabelMap
 from sync.policy import Policy
 from sync.store.rows import Sighting
 from sync.store.store import Store
+from sync.store.tables import follow, sighting
 from tests.contracts.mail_world import State, mail
 from tests.contracts.memory_crm import MemoryCrmWorld
 from tests.contracts.memory_folders import FolderMailbox, FolderWorld
@@ -160,6 +163,10 @@ class Office:
             put="folder" if desk.places else "label",
         )
 
+    def feeding(self, heard: Callable[[str, bool], None]) -> Any:
+        """The CRM as the feed's job has it, with its own ear."""
+        return Tap(self.crm.crm(self._budget("crm", self.crm.allowance)), heard)
+
     def wake(self, desk: Desk, worker: str = "worker") -> Report:
         """One wake, as the queue would bring it."""
         self.store.wake(desk.id)
@@ -214,10 +221,14 @@ class Office:
 
     @contextmanager
     def at(self, point: int, deed: Callable[[], None]) -> Iterator[list[str]]:
-        """`deed` happens at the `point`-th moment of a remote call or a commit (1, 2, ...); gives the moments seen."""
+        """`deed` happens at the `point`-th moment of a remote call or a commit (1, 2, ...); gives the moments seen. The
+        heartbeat's are not counted: they come by the true time."""
         seen: list[str] = []
+        ours = threading.current_thread()
 
         def heard(name: str, before: bool) -> None:
+            if threading.current_thread() is not ours:
+                return
             seen.append(f"{'before' if before else 'after'} {name}")
             if len(seen) == point:
                 deed()
@@ -238,6 +249,18 @@ class Office:
         finally:
             self.heard = lambda name, before: None
             self.store.under = under  # type: ignore[method-assign]
+
+    def followed(self, desk: Desk, thread: str) -> frozenset[str]:
+        """Hashes of the subjects with which a conversation is followed."""
+        where = follow.c.mailbox_id == desk.id, follow.c.thread == thread, follow.c.state == "live"
+        with self.store._database.reading() as conn:
+            return frozenset(conn.execute(sa.select(follow.c.subject_hash).where(*where)).scalars())
+
+    def followings(self) -> int:
+        """How many copies of mails were filed because their conversation is followed."""
+        where = sighting.c.trigger == "follow", sighting.c.outcome == "done"
+        with self.store._database.reading() as conn:
+            return conn.execute(sa.select(sa.func.count()).select_from(sighting).where(*where)).scalar() or 0
 
     def sightings(self, desk: Desk) -> list[Sighting]:
         lease = self.store.lease(desk.id, "test", 1, self.now)

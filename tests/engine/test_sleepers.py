@@ -7,84 +7,88 @@ there and a colleague, who has the same mail, files it: then no fence stops the 
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.fernet import Fernet
 
 from sync.engine.permit import SHARE, Permit
 from sync.engine.work import Work
 from sync.errors import Busy, LeaseLost
 from sync.policy import Policy
 from sync.store.store import Store
+from tests.databases import KEY
 from tests.engine.office import DONE, GUARD, LEASE, Desk, Office, mail
 
 POLICIES = {"email": Policy(), "task": Policy(crm_email_record="task")}
 LONG = 1000.0  # seconds: past lease, guard and every claim
-Stage = tuple[Office, Desk, Desk, list[tuple[Desk, str]]]
+
+
+@dataclass
+class Street:
+    """Anna and Ben, who drop mails of another unknown sender in each round."""
+
+    office: Office
+    anna: Desk
+    ben: Desk
+    rounds: int = 0
+
+    def drop(self) -> list[tuple[Desk, str]]:
+        """The same mail for both, and one for Anna alone."""
+        self.rounds += 1
+        self.office.now += LONG
+        rosa = f"Rosa Diaz <rosa@newco{self.rounds}.example>"
+        to = f"{self.anna.address}, {self.ben.address}"
+        shared = mail("Shared", sender=rosa, to=to, message_id=f"<shared{self.rounds}@newco.example>")
+        own = mail("Own", sender=rosa, to=self.anna.address, message_id=f"<own{self.rounds}@newco.example>")
+        return [
+            (self.anna, self.anna.drop(shared)),
+            (self.anna, self.anna.drop(own)),
+            (self.ben, self.ben.drop(shared)),
+        ]
+
+    def story(self, point: int, usurper: str) -> list[str]:
+        """Anna's worker sleeps at that moment of its wake; 0: never. The moments of her wake."""
+
+        def sleep() -> None:
+            self.office.now += LONG
+            both = [self.ben, self.anna]
+            for desk in {"another worker": [self.anna], "a colleague": [self.ben], "both": both}[usurper]:
+                self.office.wake(desk, worker="usurper")
+
+        with self.office.at(point, sleep) as moments:
+            self.office.wake(self.anna, worker="sleeper")
+        self.office.settle()
+        return moments
 
 
 @pytest.fixture
-def stages(tmp_path: Path) -> Iterator[Callable[[Policy], Stage]]:
-    """Anna and Ben have dropped the same mail of an unknown sender; Anna has dropped one of her own too."""
-    numbers = iter(range(10_000))
-    key = Fernet.generate_key().decode()
-    empty = tmp_path / "empty.sqlite3"
-    made: list[Store] = []
-    first = Office(Store.open(f"sqlite:///{empty}", [key]))
-    first.open()
-    first.store.close()
-
-    def make(policy: Policy) -> Stage:
-        path = tmp_path / f"{next(numbers)}.sqlite3"
-        shutil.copy(empty, path)
-        store = Store.open(f"sqlite:///{path}", [key])
-        made.append(store)
-        office = Office(store, policy)
-        office.open(migrate=False)
-        anna, ben = office.desk("anna"), office.desk("ben")
-        rosa = "Rosa Diaz <rosa@newco.example>"
-        shared = mail("Shared", sender=rosa, to=f"{anna.address}, {ben.address}", message_id="<shared@newco.example>")
-        own = mail("Own", sender=rosa, to=anna.address, message_id="<own@newco.example>")
-        return office, anna, ben, [(anna, anna.drop(shared)), (anna, anna.drop(own)), (ben, ben.drop(shared))]
-
-    yield make
-    for store in made:
-        store.close()
+def street(tmp_path: Path) -> Iterator[Street]:
+    store = Store.open(f"sqlite:///{tmp_path / 'store.sqlite3'}", [KEY])
+    office = Office(store)
+    office.open()
+    yield Street(office, office.desk("anna"), office.desk("ben"))
+    store.close()
 
 
-def _story(stage: Stage, point: int, usurper: str) -> list[str]:
-    """Anna's worker sleeps at that moment of its wake; 0: never. The moments of her wake."""
-    office, anna, ben, _ = stage
-
-    def sleep() -> None:
-        office.now += LONG
-        for desk in {"another worker": [anna], "a colleague": [ben], "both": [ben, anna]}[usurper]:
-            office.wake(desk, worker="usurper")
-
-    with office.at(point, sleep) as moments:
-        office.wake(anna, worker="sleeper")
-    office.settle()
-    return moments
-
-
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize(("kind", "usurper"), [("email", "another worker"), ("task", "a colleague"), ("email", "both")])
-def test_a_sleeper_that_goes_on_doubles_and_loses_nothing(
-    stages: Callable[[Policy], Stage], kind: str, usurper: str
-) -> None:
-    moments = _story(stages(POLICIES[kind]), 0, usurper)
+def test_a_sleeper_that_goes_on_doubles_and_loses_nothing(street: Street, kind: str, usurper: str) -> None:
+    office = street.office
+    office.policy = POLICIES[kind]
+    street.drop()
+    moments = street.story(0, usurper)
     assert {"before file", "after file", "before settle", "after commit"} <= set(moments)
     assert "after commit" in moments[moments.index("before file") : moments.index("after file")], "asked while sending"
     for point in range(1, len(moments) + 1):
-        stage = stages(POLICIES[kind])
-        office, _, _, mails = stage
-        _story(stage, point, usurper)
-        where = f"slept at point {point}: {moments[point - 1]}; worked: {usurper}"
-        assert len(office.crm.activities()) == 2, where
-        assert (office.crm.count("contact"), office.crm.count("account")) == (1, 1), where
+        mails = street.drop()
+        seen = street.story(point, usurper)
+        where = f"slept at point {point}: {seen[point - 1]}; worked: {usurper}"
+        assert seen[:point] == moments[:point], where
+        assert len(office.crm.activities()) == 2 * street.rounds, where
+        assert [office.crm.count(kind) for kind in ("contact", "account")] == [street.rounds] * 2, where
         assert [desk.marks(key) for desk, key in mails] == [{DONE}] * 3, where
         assert [health.lag for health in office.store.status(office.now)] == [0, 0], where
 
