@@ -84,10 +84,14 @@ def _clock(frame: Frame, _: Body) -> Any:
 
 
 def _advance(frame: Frame, body: Body) -> Any:
-    _known(body, "advance", "now")
+    _known(body, "advance", "now", "frozen")
     if len(body) != 1:
-        raise Refused(400, "give either advance (seconds) or now (ISO 8601 with offset)")
-    if "now" in body:
+        raise Refused(400, "give either advance (seconds), now (ISO 8601 with offset) or frozen (true)")
+    if "frozen" in body:
+        if body["frozen"] is not True:
+            raise Refused(400, "only a reset lets it run again")
+        frame.clock.freeze()
+    elif "now" in body:
         moment = datetime.fromisoformat(str(body["now"]))
         if moment.tzinfo is None:
             raise Refused(400, "now needs an offset")

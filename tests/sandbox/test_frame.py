@@ -138,6 +138,19 @@ def test_the_clock_moves_forward_only(sandbox: Sandbox) -> None:
     assert sandbox.control("GET", "/clock")["time"] - before < 3600
 
 
+def test_a_frozen_clock_stands_but_for_advances(sandbox: Sandbox) -> None:
+    frozen = sandbox.control("POST", "/clock", {"frozen": True})["time"]
+    assert sandbox.control("GET", "/clock")["time"] == frozen
+    sandbox.advance(60)
+    assert sandbox.control("GET", "/clock")["time"] == pytest.approx(frozen + 60)
+    with pytest.raises(Refused, match="400"):
+        sandbox.control("POST", "/clock", {"frozen": False})
+    sandbox.reset()
+    first = sandbox.control("GET", "/clock")["time"]
+    assert frozen <= first < frozen + 60
+    assert sandbox.control("GET", "/clock")["time"] > first
+
+
 # ---- faults ----------------------------------------------------------------------------------------------------
 
 
