@@ -4,32 +4,25 @@ from __future__ import annotations
 
 from server.demo import drops
 from server.demo.flows import DONE, FOLLOWED, Flow
-from server.demo.steps import (
+from server.demo.items import (
     CASE,
     GONE,
-    NOT_FOLLOWED,
     OPPORTUNITY,
     PROJECT,
     UNDONE,
     UPDATED,
-    answer,
-    arrives,
-    assign,
-    create,
     edit,
     filed,
     gone,
     known,
     leaf,
-    passed_over,
-    reply,
     summary,
     taken_back,
-    tracked,
     undo,
     updated,
     wait,
 )
+from server.demo.steps import NOT_FOLLOWED, answer, arrives, assign, create, passed_over, reply, tracked
 
 ITEMS, CONVERSATIONS, UNDO = "Items", "Conversations", "Undo"
 ANNA, BEN, MARIA = "anna@northpeak.example", "ben@northpeak.example", "maria@northpeak.example"

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from server.demo import steps
+from server.demo import items, steps
 from server.demo.flows import DONE, ENDS, FAILED, FOLLOWED, Flow, Running, World, Wrong
-from server.demo.steps import CASE, OPPORTUNITY, PROJECT
+from server.demo.items import CASE, OPPORTUNITY, PROJECT
 from server.demo.vendors import MailRecord, Note
 
 ANNA, LAURA = "anna@northpeak.example", "laura.keller@acme.example"
@@ -118,13 +118,13 @@ def test_a_mail_that_failed_ends_the_flow() -> None:
     ],
 )
 def test_a_mail_must_be_filed_once_to_its_item(records: tuple[MailRecord, ...], missing: str) -> None:
-    found = steps.filed()(*scene(crm=Crm(records)))
+    found = items.filed()(*scene(crm=Crm(records)))
     assert missing in found
     assert bool(found) == bool(missing)
 
 
 def test_a_new_item_must_be_one_of_the_user_with_the_account_of_the_contact() -> None:
-    made, right = steps.made(OPPORTUNITY), Crm().found[0]
+    made, right = items.made(OPPORTUNITY), Crm().found[0]
     assert made(*scene()) == ""
     assert made(*scene(crm=Crm(found=()))) == "0 items of Opportunity were made"
     assert made(*scene(crm=Crm(found=(right, right)))) == "2 items of Opportunity were made"
@@ -144,14 +144,14 @@ def test_a_new_item_must_be_one_of_the_user_with_the_account_of_the_contact() ->
     ],
 )
 def test_a_leaf_has_number_title_and_value(leaves: tuple[str, ...], right: bool) -> None:
-    assert (steps.leaf()(*scene(leaves=leaves)) == "") is right
+    assert (items.leaf()(*scene(leaves=leaves)) == "") is right
 
 
 def test_a_renamed_leaf_keeps_its_number() -> None:
     world, run = scene()
     run.items["item"]["number"] = "[2"
     with pytest.raises(Wrong, match=r"number \[3\] instead of \[2\]"):
-        steps.leaf()(world, run)
+        items.leaf()(world, run)
 
 
 def test_the_leaves_of_the_modules() -> None:
@@ -171,17 +171,17 @@ def test_the_leaves_of_the_modules() -> None:
     ],
 )
 def test_a_summary_is_one_read_mail_that_says_how_it_is(summaries: tuple[Note, ...], missing: str) -> None:
-    found = steps.summary(tells=True)(*scene(summaries=summaries))
+    found = items.summary(tells=True)(*scene(summaries=summaries))
     assert missing in found
     assert bool(found) == bool(missing)
 
 
 def test_a_changed_item_shows_in_summary_and_leaf() -> None:
     world, run = scene()
-    assert steps.updated().until(world, run) == ""
-    assert run.state == steps.UPDATED
+    assert items.updated().until(world, run) == ""
+    assert run.state == items.UPDATED
     world, run = scene(leaves=(LEAF.replace("120", "99"),))
-    assert steps.updated().until(world, run)
+    assert items.updated().until(world, run)
     assert run.state == ""
 
 
@@ -195,8 +195,8 @@ def test_a_changed_item_shows_in_summary_and_leaf() -> None:
 )
 def test_a_closed_item_leaves_nothing(shown: dict[str, Any], missing: str) -> None:
     world, run = scene(**shown)
-    assert steps.gone().until(world, run) == missing
-    assert run.state == ("" if missing else steps.GONE)
+    assert items.gone().until(world, run) == missing
+    assert run.state == ("" if missing else items.GONE)
 
 
 def test_a_mail_that_is_passed_over_is_neither_marked_nor_filed() -> None:
@@ -212,15 +212,15 @@ def test_a_mail_that_is_passed_over_is_neither_marked_nor_filed() -> None:
 
 def test_undo_leaves_nothing_behind() -> None:
     world, run = scene({"INBOX"}, crm=Crm(()), leaves=(), summaries=())
-    assert steps.taken_back().until(world, run) == ""
-    assert run.state == steps.UNDONE
-    assert steps.taken_back().until(*scene({DONE}, crm=Crm(()), leaves=(), summaries=())) == f"still marked {DONE}"
-    assert steps.taken_back().until(*scene(crm=Crm(()), summaries=())) == "the leaf is still there"
+    assert items.taken_back().until(world, run) == ""
+    assert run.state == items.UNDONE
+    assert items.taken_back().until(*scene({DONE}, crm=Crm(()), leaves=(), summaries=())) == f"still marked {DONE}"
+    assert items.taken_back().until(*scene(crm=Crm(()), summaries=())) == "the leaf is still there"
     for left in ("Opportunity", "Contact", "Account"):
         with pytest.raises(Wrong, match=left):
-            steps.taken_back().until(*scene(crm=Crm((), left=(left,)), leaves=(), summaries=()))
+            items.taken_back().until(*scene(crm=Crm((), left=(left,)), leaves=(), summaries=()))
     with pytest.raises(Wrong, match="the e-mail"):
-        steps.taken_back().until(*scene(leaves=(), summaries=()))
+        items.taken_back().until(*scene(leaves=(), summaries=()))
 
 
 @pytest.mark.parametrize(
@@ -236,8 +236,8 @@ def test_the_command_must_say_that_nothing_is_left(answered: str, wrong: str) ->
     run.notes["undo"] = SimpleNamespace(poll=lambda: 0, communicate=lambda: (answered, None))
     if wrong:
         with pytest.raises(Wrong, match=wrong):
-            steps.undo().until(world, run)
+            items.undo().until(world, run)
     else:
-        assert steps.undo().until(world, run) == ""
+        assert items.undo().until(world, run) == ""
     run.notes["undo"] = SimpleNamespace(poll=lambda: None)
-    assert steps.undo().until(world, run) == "mailspan undo has not ended"
+    assert items.undo().until(world, run) == "mailspan undo has not ended"
