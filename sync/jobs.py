@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import structlog
 from redis import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import LockNotOwnedError, RedisError
 from rq import Queue
 from rq.serializers import JSONSerializer
 from sqlalchemy.exc import OperationalError
@@ -175,7 +175,8 @@ def tick(app: wiring.App) -> float:
         queued = [mailbox_id for mailbox_id in due if hint(app.redis, mailbox_id)]
         _feeds(app, now)
     finally:
-        lock.release()
+        with contextlib.suppress(LockNotOwnedError):  # a Redis that came back empty has forgotten whose it was
+            lock.release()
     floor = 0.2 if queued else 1.0  # those that are due and queued already need the workers, not us
     return period if upcoming is None else min(period, max(upcoming - time.time(), floor))
 

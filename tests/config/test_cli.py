@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -20,6 +22,7 @@ from click.testing import CliRunner, Result
 from cryptography.fernet import Fernet
 
 from sync.cli import main
+from sync.store import database, trouble
 from tests.config.declarations import ENVIRONMENT, GOOD, write
 
 Run = Callable[..., Result]
@@ -165,6 +168,31 @@ def test_doctor_names_what_does_not_work(run: Run, environ: dict[str, str], tmp_
     assert findings["MAILSPAN_REDIS_ULR"]["advice"] == "did you mean MAILSPAN_REDIS_URL?"
     assert findings["database"]["ok"]
     assert "mailspan up" in findings["hints"]["detail"]
+
+
+@pytest.mark.parametrize(("kind", "reads"), [("locked", True), ("damaged", False), ("away", False)])
+def test_a_database_that_is_not_well_is_told_in_words(
+    run: Run, environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, reads: bool
+) -> None:
+    """A locked one can still be read. Neither command shows a traceback, and doctor says what to do."""
+    words = {"locked": trouble.LOCKED, "damaged": trouble.BROKEN, "away": trouble.AWAY}[kind]
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0)
+    file = tmp_path / "store.sqlite3"
+    environ["MAILSPAN_DATABASE_URL"] = f"sqlite:///{file}"
+    run("apply", write(tmp_path))
+    with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as other:
+        if kind == "locked":
+            other.execute("BEGIN EXCLUSIVE")
+        elif kind == "damaged":
+            file.write_bytes(b"no database at all " * 500)
+        else:
+            environ["MAILSPAN_DATABASE_URL"] = f"postgresql://nobody@/none?host={tmp_path}"
+        status, doctor = run("status", "--offline"), run("doctor", "--json")
+    assert status.exit_code == (0 if reads else 1)
+    assert reads or status.stderr == f"the database: {words}\n"
+    assert doctor.exit_code == 1
+    (finding,) = [one for one in json.loads(doctor.stdout)["findings"] if one["what"] == "database"]
+    assert (finding["ok"], finding["detail"], finding["advice"]) == (False, words.what, words.advice)
 
 
 def test_a_worker_without_redis_says_what_it_needs(run: Run, tmp_path: Path) -> None:

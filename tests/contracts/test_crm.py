@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sync.errors import Busy, Conflict, Denied, Rejected
+from sync.errors import Busy, Conflict, Denied, LeaseLost, Rejected
 from sync.model import (
     Attachment,
     Directory,
@@ -616,6 +616,26 @@ def test_nothing_to_file_costs_nothing(world: CrmWorld, crm: CrmProvider) -> Non
     with Calls(world) as calls:
         assert list(crm.file([])) == []
     assert calls.made == 0
+
+
+@pytest.mark.parametrize("refusal", [Busy("taken over", retry_after=1.0), LeaseLost("mailbox 1")], ids=repr)
+def test_who_is_asked_before_it_is_sent_can_prevent_the_effect(
+    world: CrmWorld, crm: CrmProvider, refusal: Exception
+) -> None:
+    there: list[int] = []
+    first, second = entry(world), entry(world, 2)
+    assert [outcome.ok for outcome in crm.file([first], lambda: there.append(len(world.activities())))] == [True]
+    assert set(there) == {0}, "asked before the effect"
+
+    def refuse() -> None:
+        raise refusal
+
+    before = world.snapshot()
+    with pytest.raises(type(refusal), match=str(refusal)):
+        crm.file([second], refuse)
+    assert world.snapshot() == before
+    one(crm, second)
+    assert [activity.message_id for activity in world.activities()] == [first.message_id, second.message_id]
 
 
 # --- file: tasks ----------------------------------------------------------------------------------------------------

@@ -11,9 +11,11 @@ stuck, and what was wrong is said in words.
 | hosts whose clocks differ up to the guard | | filed once | below |
 | mailbox's grant revoked, at each of its calls | mailbox parked with the reason, others go on | filed once | below |
 | CRM's grant revoked, at each of its calls | mailbox parked with the reason | filed once | below |
-| a worker stands still anywhere | another takes over | filed once | test_sleepers.py |
+| a worker stands still anywhere | another takes over | filed once | test_sleepers.py, e2e/test_stopped.py |
 | a worker dies anywhere | | filed once, 30 s | test_crash.py |
-| Valkey comes back empty: hints, budgets, tick lock gone | | filed once, 30 s | e2e/test_kill.py |
+| Valkey killed with its hints | | filed once, 30 s | e2e/test_kill.py |
+| Valkey comes back empty: budgets, tick lock gone | one more burst | the next tick hints again | test_budget.py |
+| a vendor ends its grants | who is concerned is parked with the reason | filed once | e2e/test_revoked.py |
 """
 
 from __future__ import annotations
