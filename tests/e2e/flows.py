@@ -35,7 +35,8 @@ class Mail:
 class Flow:
     """Mails of its own, told apart by a tag, `arrive`; then the user `put`s each to where it is filed from. Each ends
     with the marks `ends` among others, and the CRM has one `record` of it. `kinds`: what must be among the points, by a
-    part of its name, or by the tables of a commit. `tidy(desk)` makes the mailbox again as it was before. `new`: it was never synchronised."""
+    part of its name, or by the tables of a commit. `tidy(desk)` makes the mailbox again as it was before.
+    `new`: it was never synchronised."""
 
     name: str
     user: str
