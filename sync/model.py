@@ -86,7 +86,7 @@ class Seen:
     archived: bool = False  # it lay outside of the Inbox before it was dropped: do not put it back there
     arrived: bool = False  # it came or was sent since the cursor; never a draft, junk, a chat or what was thrown away
     split: bool = (
-        False  # it begins a thread that may be the continuation of one which the mail system cut (Gmail's 100)
+        False  # it begins a thread that may be the continuation of one which the mail system cut (at 100, say)
     )
     at: float = 0.0  # epoch seconds of its arrival, where the mail system tells it for nothing
 

@@ -28,7 +28,7 @@ BY_HAND: frozenset[Trigger] = frozenset({"label", "folder", "category", "click"}
 """Ways in which a person files: these begin a follow (product.md F7.2)."""
 
 SPLIT_NEAR = 95
-"""Mails of a thread from which on Gmail may soon go on in another one (at 100, providers.md 1.6)."""
+"""Mails of a thread from which on it may soon go on in another one (some mail systems cut at 100, providers.md 1.6)."""
 
 # What mail programs put before the subject of a reply or a forwarded mail, in the languages they speak.
 _PREFIX = re.compile(
