@@ -384,8 +384,9 @@ class Removal:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one item of a call. `records` maps the entry's "@" references and "activity" to CRM records; `id`
-    is the provider's id of a note that was put."""
+    """What became of one item of a call. `records` maps to CRM records: the entry's "@" references, "activity",
+    "activity.N" for further tasks, "added.N" for people added to an existing one; `id` is the provider's id of a note
+    that was put."""
 
     key: str
     error: RemoteError | None = None
