@@ -91,11 +91,15 @@ class Budget:
         self.calls += calls
         self.units += units
 
-    def _wait(self, units: float) -> float:
+    def room(self, share: float) -> float:
+        """Seconds until every bucket is filled to this share of it, if nothing is spent meanwhile; 0: it is."""
+        return self._wait(0.0, share)
+
+    def _wait(self, units: float, reserve: float | None = None) -> float:
         keys = [f"mailspan:bucket:{quota.scope}" for quota in self.quotas]
         if not keys:
             return 0.0
-        args: list[float] = [self.clock(), units, RESERVE[self.lane]]
+        args: list[float] = [self.clock(), units, RESERVE[self.lane] if reserve is None else reserve]
         for quota in self.quotas:
             capacity = max(quota.units * BURST, min(units, quota.units))
             args += [capacity, quota.units * (1 - BURST) / quota.seconds]

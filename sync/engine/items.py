@@ -23,10 +23,11 @@ import structlog
 from sync.core import labels, leaves, summary
 from sync.core.labels import Enabled, Leaf, Remembered
 from sync.engine import leaving, pull
+from sync.engine.budget import RESERVE
 from sync.engine.leaving import Wanted
 from sync.engine.work import Work
 from sync.errors import Busy
-from sync.model import Note, Question, RecordRef
+from sync.model import Note, Outcome, Question, RecordRef
 from sync.modules import ModuleItem
 from sync.store import items as stored
 from sync.store.rows import Listed, StoredItem
@@ -34,6 +35,7 @@ from sync.store.rows import Listed, StoredItem
 log = structlog.get_logger()
 
 SLICE = 20  # items per look: after each the mails are looked at again
+SLICE_SHARE = 0.35  # of a bucket, that a whole slice of new items takes at most
 LEVEL_SECONDS = 6 * 3600.0  # between looks at all items of a user, whatever the feed said
 
 
@@ -127,7 +129,7 @@ def _heal(work: Work, enabled: Mapping[str, Enabled]) -> None:
 def _slice(work: Work, enabled: Mapping[str, Enabled]) -> bool:
     with work.commit() as tx:
         rows = tx.due_items(work.clock(), SLICE)
-    if not rows:
+    if not rows or _too_early(work, len(rows)):
         return False
     asked = [RecordRef(row.kind, row.record_id) for row in rows if row.kind in enabled]
     scope = work.ports.policy.assign_to_scope
@@ -140,6 +142,15 @@ def _slice(work: Work, enabled: Mapping[str, Enabled]) -> bool:
         more = bool(tx.due_items(work.clock(), 1))
     work.load_leaves()
     return more
+
+
+def _too_early(work: Work, items: int) -> bool:
+    """A slice that broke off in the middle would ask the CRM again: it begins when there is quota for all of it."""
+    share = RESERVE["bulk"] + SLICE_SHARE * items / SLICE
+    wait = max((budget.room(share) for budget in work.ports.budgets), default=0.0)
+    if wait > 0:
+        work.items_wait = work.clock() + wait
+    return wait > 0
 
 
 def _wanted(work: Work, row: StoredItem, enabled: Enabled | None, item: ModuleItem | None) -> Wanted:
@@ -211,7 +222,7 @@ def _notes(work: Work, wanted: Sequence[Wanted]) -> None:
     if notes:  # counted before the try, so that who comes after a crash looks for what the dead one put
         with work.commit() as tx:
             tx.try_items([(one.row.kind, one.row.record_id) for one in wanted if one.row.record_id in notes])
-    outcomes = dict(zip(notes, work.ports.mail.put(list(notes.values())), strict=True)) if notes else {}
+    outcomes = _put(work, notes, [one.row for one in wanted if one.row.record_id in notes])
     out: list[StoredItem] = []
     for one in wanted:
         assert one.item is not None, "an item that stays is there"
@@ -238,3 +249,17 @@ def _notes(work: Work, wanted: Sequence[Wanted]) -> None:
             out.append(leaving.failed(work, one.row, outcome.error))
     with work.commit() as tx:
         tx.keep_items(out)
+
+
+def _put(work: Work, notes: Mapping[str, Note], rows: Sequence[StoredItem]) -> dict[str, Outcome]:
+    """By record id. A refusal that is sure to have had no effect is no try: what is unsure must be looked for first,
+    and looking costs the quota for which the others wait."""
+    if not notes:
+        return {}
+    try:
+        return dict(zip(notes, work.ports.mail.put(list(notes.values())), strict=True))
+    except Busy as error:
+        if not error.unknown:
+            with work.commit() as tx:
+                tx.keep_items([replace(row, due=True) for row in rows])
+        raise

@@ -21,7 +21,7 @@ TRIGGER_SECONDS = 60.0  # in which a person sets so many trigger categories and 
 RESCAN_SECONDS = 90 * 86400.0  # conversations that began before that are not looked through after a lost cursor
 LEVEL = "items"  # when all items were listed last, and for which policy
 LEAVES = "leaves"  # when the Assign To leaves were looked into last: epoch seconds
-LEAVES_SECONDS = 3600.0
+LEAVES_SECONDS = 6 * 3600.0
 ACTIVITY = "activity"  # when somebody dropped something last, or was connected: epoch seconds
 
 

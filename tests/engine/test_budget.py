@@ -67,6 +67,18 @@ def test_background_work_leaves_a_fifth_for_people(redis: Redis) -> None:
     person.spend("get", 50)
 
 
+def test_room_tells_when_buckets_are_filled_and_takes_nothing(redis: Redis) -> None:
+    clock = Clock()
+    budget = Budget("v", (Quota("box", 1000),), redis, clock, lane="person")
+    assert [budget.room(1.0) for _ in range(3)] == [0.0, 0.0, 0.0]
+    budget.spend("list", 100)
+    wait = budget.room(0.85)
+    assert wait == pytest.approx(55 / (700 / 60))  # 300 are a full bucket, 255 are asked for, 200 are there
+    assert (budget.calls, budget.units) == (1, 100)
+    clock.now += wait
+    assert budget.room(0.85) == pytest.approx(0.0, abs=1e-6)
+
+
 def test_all_or_nothing_over_several_buckets(redis: Redis) -> None:
     clock = Clock()
     narrow, wide = Quota("box", 100), Quota("project", 100_000)
