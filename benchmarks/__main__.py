@@ -14,6 +14,8 @@ from rich.console import Console
 from benchmarks import metrics, processes
 from benchmarks.footprint import footprint
 from benchmarks.inprocess import Bench
+from benchmarks.items import items
+from benchmarks.scale import scale
 from tests.sandboxed import Sandbox
 
 RESULTS = Path(__file__).parent / "results.json"
@@ -23,7 +25,9 @@ HERE = {
     "latency": Bench.latency,
     "idle": Bench.idle,
     "footprint": footprint,
+    "items": items,
 }
+SCALE = "scale"  # on an organisation of its own
 AS_PROCESSES = {
     "throughput": processes.throughput,
     "quota": processes.quota_bound,
@@ -33,7 +37,7 @@ AS_PROCESSES = {
 
 def main(words: list[str] | None = None) -> None:
     """All parts, or those named; with parts named, the file has only their metrics."""
-    names = (*HERE, *AS_PROCESSES)
+    names = (*HERE, SCALE, *AS_PROCESSES)
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(names))
     parser.add_argument("--results", type=Path, default=RESULTS, help="the file to write")
@@ -60,6 +64,8 @@ def measure(parts: tuple[str, ...], log: Console) -> Iterator[metrics.Values]:
         for name in (name for name in HERE if name in parts):
             with Bench.open(sandbox) as bench:
                 yield timed(name, partial(HERE[name], bench))
+        if SCALE in parts:
+            yield timed(SCALE, lambda: scale(sandbox, log))
         if chosen := [name for name in AS_PROCESSES if name in parts]:
             with processes.up(sandbox) as office:
                 for name in chosen:

@@ -106,7 +106,7 @@ class NaiveCrm:
             account = account or self.crm.Account.create({"Name": domain, "Website": domain})["id"]
             given, _, family = name.partition(" ")
             made: dict[str, Any] = self.crm.Contact.create(
-                {"FirstName": given, "LastName": family or given, "Email": address, "AccountId": account}
+                {"FirstName": given, "LastName": family or given or address, "Email": address, "AccountId": account}
             )
             contact = str(made["id"])
         return contact
