@@ -14,7 +14,7 @@ SEED   ?=
 UV     ?= uv
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test soak fuzz bench check lint types imports format docs lock clean
+.PHONY: help install demo test soak matrix fuzz bench check lint types imports format docs lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,10 @@ test: $(STAMP) ## run all tests
 
 soak: $(STAMP) ## 10,000 random steps of users, faults and crashes; prints seed and result; SEED=7 tells the same again
 	$(BIN)/python -m tests.engine.soak --steps $(STEPS) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+matrix: $(STAMP) ## workers killed at every moment of every flow (make test: each kind of moment once)
+	CRASH_POINTS=moments $(BIN)/python -m pytest -n $(JOBS) --dist loadfile tests/e2e/test_crash_gmail.py \
+	  tests/e2e/test_crash_outlook.py tests/engine/test_crash.py tests/engine/test_crash_items.py $(ARGS)
 
 fuzz: $(STAMP) ## 100,000 mutated mails through parsing, matching and planning; SEED=7 makes the same again
 	MAILSPAN_FUZZ_COUNT=$(MAILS) MAILSPAN_FUZZ_SEED=$(SEED) $(BIN)/python -m pytest tests/core/test_fuzz.py -s \
