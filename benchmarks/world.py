@@ -11,10 +11,12 @@ import heapq
 import itertools
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from sync.engine.budget import Budget
+from redis import Redis
+
+from sync.engine.budget import Budget, Quota
 from tests.sandboxed import Sandbox
 
 CALL_SECONDS = 0.08  # of one remote call
@@ -121,7 +123,7 @@ class World:
         turn.event.set()
 
 
-def budgets(world: World) -> type[Budget]:
+def budgets(world: World) -> Callable[..., Budget]:
     """The product's own budgets in this time; what is paid for takes the time of a call."""
 
     class Timed(Budget):
@@ -129,7 +131,10 @@ def budgets(world: World) -> type[Budget]:
             super().spend(method, units, calls)
             world.call()
 
-    return lambda *given: Timed(*given, clock=world.time)  # type: ignore[return-value]
+    def make(vendor: str, quotas: Sequence[Quota], redis: Redis) -> Budget:
+        return Timed(vendor, quotas, redis, world.time)
+
+    return make
 
 
 @dataclass
@@ -172,5 +177,7 @@ class Workers:
     def _schedule(self, mailbox: int, at: float) -> None:
         """One that is idle gets up for it."""
         self.due[mailbox] = min(self.due.get(mailbox, at), at)
-        if self._idle and all(turn.at > at for turn in self._idle):
-            self._idle.append(self.world.hasten(self._idle.pop(), at))
+        for place, turn in enumerate(self._idle):
+            if turn.at > at:
+                self._idle[place] = self.world.hasten(turn, at)
+                return
