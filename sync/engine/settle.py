@@ -68,10 +68,12 @@ def _sum(calls: Mapping[str, Mapping[str, float]], more: Mapping[str, Mapping[st
 
 
 def _mark(work: Work, sightings: Sequence[Sighting]) -> Mark:
-    """One mark for all that was decided about one message; the marks of an earlier try come off."""
+    """One mark for all that was decided about one message; the marks of an earlier try come off. What was withdrawn
+    says nothing new about the mail: it keeps them."""
     add = {work.labels[_marker(work, s)] for s in sightings if s.outcome in MARKERS}
     add |= {work.labels[f"reason.{s.reason}"] for s in sightings if f"reason.{s.reason}" in work.labels}
-    ours = {remote for key, remote in work.labels.items() if key.startswith(("marker.", "reason."))}
+    news = any(s.outcome != "withdrawn" for s in sightings)
+    ours = {remote for key, remote in work.labels.items() if news and key.startswith(("marker.", "reason."))}
     drops = frozenset(label for s in sightings for label in s.labels)
     home = any(s.trigger in ("label", "folder") and not s.archived for s in sightings)
     return Mark(sightings[0].remote_id, (drops | ours) - add, frozenset(add), home)

@@ -15,6 +15,7 @@ from sync.store import reading
 
 log = structlog.get_logger()
 
+PLACE = "module."
 KEPT = "kept"  # keys of labels that are wanted no more and could not go
 
 
@@ -68,8 +69,15 @@ def ensure(work: Work, reasons: Iterable[str] = ()) -> None:
     if (wanted, kept) != (remembered, before or ""):
         with work.commit() as tx:
             tx.set_labels(wanted)
+            tx.notes_astray(_made_anew(wanted, remembered))
             tx.set_cursor(KEPT, kept or None)
     work.remember(wanted)
+
+
+def _made_anew(wanted: Mapping[str, Remembered], before: Mapping[str, Remembered]) -> list[str]:
+    """Kinds of items whose label the user deleted with the summaries in it."""
+    keys = (key for key in wanted if key.startswith(PLACE) and key in before)
+    return [key.removeprefix(PLACE) for key in keys if wanted[key].remote_id != before[key].remote_id]
 
 
 def _kept(work: Work) -> set[str]:

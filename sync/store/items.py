@@ -58,6 +58,12 @@ def notes_gone(conn: sa.Connection, mailbox_id: int, remote_ids: Sequence[str]) 
         conn.execute(item.update().where(*where).values({**_TOUCHED, "note_id": None, "note_digest": None}))
 
 
+def astray(conn: sa.Connection, mailbox_id: int, kinds: Sequence[str]) -> None:
+    """The labels in which the summaries of these kinds lay were made anew: they are due in them."""
+    where = item.c.mailbox_id == mailbox_id, item.c.kind.in_(list(kinds)), item.c.note_id.is_not(None)
+    conn.execute(item.update().where(*where).values({**_TOUCHED, "note_digest": None}))
+
+
 def see(conn: sa.Connection, mailbox_id: int, kind: str, found: Sequence[Listed], *, whole: bool) -> int:
     """Items of a kind that the CRM showed, in the order in which new ones are numbered. One that differs from what was
     made true last is due. With `whole` the list is all there is: active ones that it lacks are due too, so that each is

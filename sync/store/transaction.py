@@ -76,6 +76,10 @@ class Transaction:
         are not in the list. How many are new."""
         return items.see(self._conn, self.mailbox_id, kind, found, whole=whole)
 
+    def notes_astray(self, kinds: Sequence[str]) -> None:
+        """The labels in which the summaries of these kinds lay were made anew: they are due in them."""
+        items.astray(self._conn, self.mailbox_id, kinds)
+
     def notes_gone(self, remote_ids: Sequence[str]) -> None:
         """These summaries were taken from where a user put them; they are due in their place."""
         items.notes_gone(self._conn, self.mailbox_id, remote_ids)
