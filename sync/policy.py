@@ -203,7 +203,12 @@ class Policy:
         True, options.flag, "Also later mails that were there when the first one was filed.", "follow"
     )
     follow_skip_internal: bool = _option(False, options.flag, "Do not follow replies among colleagues only.", "follow")
-    follow_stop_on_close: bool = _option(False, options.flag, "Stop when the item is closed.", "follow")
+    follow_stop_on_close: bool = _option(
+        False,
+        options.flag,
+        "Stop when an item that the mailbox shows is closed.",
+        "follow",
+    )
     # connection
     crm_access: str = _option(
         "service",

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from sync.core import follow as rules
@@ -78,8 +79,11 @@ def may_split(work: Work, seen: Sequence[Seen]) -> list[str]:
     found = [one.id for one in seen if one.arrived and one.split]
     if not found or not work.ports.policy.conversation_follow:
         return []
+    more = Counter(one.thread for one in seen if one.arrived)
     with work.commit() as tx:
-        return found if tx.follows_any(rules.SPLIT_NEAR) else []
+        live = tx.follows(sorted(more))
+        long = any(one.mails + more[thread] >= rules.SPLIT_NEAR for thread, some in live.items() for one in some)
+        return found if long or tx.follows_any(rules.SPLIT_NEAR) else []
 
 
 def _join(work: Work, tx: Transaction, message: Message) -> None:

@@ -27,7 +27,7 @@ from sync.engine.budget import RESERVE
 from sync.engine.leaving import Wanted
 from sync.engine.work import Work
 from sync.errors import Busy
-from sync.model import Note, Outcome, Question, RecordRef
+from sync.model import Note, Outcome, Question, RecordRef, Target
 from sync.modules import ModuleItem
 from sync.store import items as stored
 from sync.store.rows import Listed, StoredItem
@@ -135,6 +135,7 @@ def _slice(work: Work, enabled: Mapping[str, Enabled]) -> bool:
     scope = work.ports.policy.assign_to_scope
     rules = [one.rule for one in enabled.values()]
     found = work.ports.crm.items(asked, rules, work.user, scope) if asked else {}  # type: ignore[arg-type]
+    _end_follows(work, asked, found)
     wanted = [_wanted(work, row, enabled.get(row.kind), found.get(RecordRef(row.kind, row.record_id))) for row in rows]
     _notes(work, _leaves(work, leaving.shed(work, [one for one in wanted if not one.leaving])))
     leaving.leave(work, [one for one in wanted if one.leaving])
@@ -151,6 +152,17 @@ def _too_early(work: Work, items: int) -> bool:
     if wait > 0:
         work.items_wait = work.clock() + wait
     return wait > 0
+
+
+def _end_follows(work: Work, asked: Sequence[RecordRef], found: Mapping[RecordRef, ModuleItem]) -> None:
+    """Policy `follow_stop_on_close`: nothing more is filed by itself to an item that is closed or gone."""
+    policy = work.ports.policy
+    if not (policy.conversation_follow and policy.follow_stop_on_close):
+        return
+    over = [one for one in asked if one not in found or found[one].closed]
+    if over:
+        with work.commit() as tx:
+            tx.end_follows_to([Target("record", one.kind, one.id).key for one in over], "closed")
 
 
 def _wanted(work: Work, row: StoredItem, enabled: Enabled | None, item: ModuleItem | None) -> Wanted:
