@@ -22,6 +22,7 @@ _COLUMNS = [column for column in sighting.c if column.name != "rank"]
 _PERSON_WAITS = "click"
 _PUT = ("label", "folder")  # the mail was moved or copied, and goes home when it is settled
 _FOLLOWED = "follow"
+_UNDO = "undo"
 _IN_PLACE = ("category", "retry", "follow", "undo")  # it lies where it lay
 
 
@@ -137,7 +138,8 @@ def _see_again(conn: sa.Connection, mailbox_id: int, known: Mapping[tuple[str, s
             continue
         if not intent.labels <= set(row.labels):
             gained.append({"row": row.id, "labels": sorted({*row.labels, *intent.labels})})
-        if row.trigger in _IN_PLACE and intent.trigger in _PUT:  # it was put away meanwhile, so it must come home
+        away = row.trigger in _IN_PLACE and intent.trigger in _PUT  # it was put away meanwhile, so it must come home
+        if away or (row.trigger == _UNDO and row.state == "open"):  # what is asked for after an undo is the last word
             put.append({"row": row.id, "trigger": intent.trigger, "archived": intent.archived})
         if intent.trigger == _PERSON_WAITS and row.state == "open" and row.rank:
             urgent.append({"row": row.id, "trigger": _PERSON_WAITS, "rank": 0, "not_before": 0.0})

@@ -43,3 +43,15 @@ def test_summaries_come_back_when_the_label_of_their_module_was_deleted(office: 
     office.wake(desk)
     office.settle()
     assert len(_summaries(desk)) == 1
+
+
+@SYSTEMS
+def test_what_is_asked_for_right_after_an_undo_is_done(office: Office, folders: bool) -> None:
+    desk = office.desk("anna", folders=folders)
+    key = desk.drop(mail(to=desk.address, message_id="<again@acme.example>"))
+    office.wake(desk)
+    assert office.store.undo(office.store.hash("<again@acme.example>")).filings == 1
+    desk.box.drop(key, desk.label("Track in CRM"), move=False)
+    office.settle()
+    assert desk.marks(key) == {DONE}
+    assert [one.message_id for one in office.crm.activities()] == ["<again@acme.example>"]
