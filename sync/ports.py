@@ -82,7 +82,8 @@ class MailProvider(Protocol):
 
     def put(self, notes: Sequence[Note]) -> Sequence[Outcome]:
         """Create or replace: afterwards exactly one note of each key lies in its place, read, and `Outcome.id` is its
-        id. An `unsure` one is looked for first, so that repeating after a lost answer makes no second one."""
+        id. An `unsure` one is looked for first, so that repeating after a lost answer makes no second one.
+        Raises `Busy` without `unknown` only when nothing was put."""
 
     def take(self, ids: Sequence[str]) -> Sequence[Outcome]:
         """Remove notes; one that is gone counts as removed, and what is no note of ours stays: `Rejected`."""

@@ -74,7 +74,7 @@ def _sweep(work: Work, cursor: str | None, *, leaves: bool) -> None:
     """Hundreds of leaves are looked into less often than the few drop labels, as each costs quota."""
     seen = work.ports.mail.dropped(sorted(drop for drop in work.drops if leaves or drop not in work.leaves))
     _commit(work, seen, cursor, swept=True)
-    if leaves and work.leaves:
+    if leaves:
         with work.commit() as tx:
             tx.set_cursor(LEAVES, f"{work.clock():.0f}")
 
