@@ -100,7 +100,7 @@ class MemoryCrm:
 
     def __init__(self, world: MemoryCrmWorld, meter: Meter, extra: Sequence[str]) -> None:
         self._world = world
-        self._meter = meter
+        self.meter = meter
         self._extra = extra
         self._known: tuple[float, Abilities] | None = None
         self._modules: dict[str, Module | None] = {}
@@ -477,12 +477,12 @@ class MemoryCrm:
 
     @contextmanager
     def _call(self, method: str, *, write: bool = False) -> Iterator[None]:
-        self._meter.spend(method, 1)
+        self.meter.spend(method, 1)
         over = self._world.over()
         if over:
-            self._meter.throttled(method, over)
+            self.meter.throttled(method, over)
             raise Busy("limit", retry_after=over)
-        fault = self._world.strike(self._meter)
+        fault = self._world.strike(self.meter)
         yield
         if fault is not None:
             raise Busy("no answer", unknown=write) from fault

@@ -26,8 +26,9 @@ ASIDE = (BIN, "drafts", "junkemail")  # what lies there did not arrive
 PLACES = ("inbox", "sentitems", "archive", *ASIDE)
 WATCHED = ("inbox", "sentitems")
 PER_CALL = 20  # parts of one batch
-LOOK = 4.0  # requests of a look, beside those for each drop folder and trigger category
-FOLDER = 2.0
+LOOK = 3.0  # requests of a look, beside those for each drop folder and trigger category
+FOLDER = 1.0
+FEW = 2  # folders that are looked into one by one; of more, their parents tell which are not empty
 
 
 @dataclass(slots=True)
@@ -398,7 +399,8 @@ class FolderMail:
 
 
 def _price(labels: Sequence[str]) -> float:
-    return sum(1.0 if name_of(label) else FOLDER for label in set(labels))
+    folders = sum(not name_of(label) for label in set(labels))
+    return len(set(labels)) - folders + FOLDER * min(folders, FEW)
 
 
 def _cursor(text: str, oldest: int) -> tuple[int, int, frozenset[tuple[str, str]]]:

@@ -235,7 +235,9 @@ class MemoryMail:
             for key, mail in self.box.mails.items()
             if mail.labels & wanted and not mail.labels & ASIDE
         ]
-        return self.line.listing("dropped", 5.0 * max(len(wanted), 1), found)
+        return self.line.listing(
+            "dropped", max(len(wanted), 1) + 5.0 * len({one for seen in found for one in seen.labels}), found
+        )
 
     def read(self, ids: Sequence[str]) -> Mapping[str, Message | RemoteError]:
         out: dict[str, Message | RemoteError] = {}

@@ -21,8 +21,9 @@ from sync.policy import Policy
 from sync.store.rows import Sighting
 from sync.store.store import Store
 from sync.store.tables import follow, sighting
+from tests.contracts.crm_world import CountingMeter
 from tests.contracts.mail_world import State, mail
-from tests.contracts.memory_crm import MemoryCrmWorld
+from tests.contracts.memory_crm import MemoryCrm, MemoryCrmWorld
 from tests.contracts.memory_folders import FolderMailbox, FolderWorld
 from tests.contracts.memory_mail import MemoryMailbox, MemoryWorld
 from tests.contracts.memory_service import Allowance
@@ -107,6 +108,9 @@ class Office:
     connection: int = 0
     skew: float = 0.0
     redis: Redis | None = None
+    adapters: dict[int, MemoryCrm] | None = (
+        None  # kept as a process keeps them, with what they described; else new ones
+    )
 
     def __post_init__(self) -> None:
         self.mails.clock = self.folders.clock = self.crm.clock = lambda: self.now
@@ -151,9 +155,10 @@ class Office:
         desk = self.desks[mailbox_id]
         mail_budget = self._budget(f"mail:{desk.id}", desk.box.allowance)
         crm_budget = self._budget("crm", self.crm.allowance)
+        crm = self._crm(mailbox_id, crm_budget)
         return Ports(
             mail=Tap(desk.box.provider(mail_budget), self.heard),
-            crm=Tap(self.crm.crm(crm_budget), self.heard),
+            crm=Tap(crm, self.heard),
             crm_connection=self.connection,
             crm_name="Salesforce",
             policy=self.policy,
@@ -165,7 +170,13 @@ class Office:
 
     def feeding(self, heard: Callable[[str, bool], None]) -> Any:
         """The CRM as the feed's job has it, with its own ear."""
-        return Tap(self.crm.crm(self._budget("crm", self.crm.allowance)), heard)
+        return Tap(self._crm(0, self._budget("crm", self.crm.allowance)), heard)
+
+    def _crm(self, who: int, budget: Budget | None) -> MemoryCrm:
+        new = self.crm.crm(budget)
+        found = new if self.adapters is None else self.adapters.setdefault(who, new)
+        found.meter = budget or CountingMeter()
+        return found
 
     def wake(self, desk: Desk, worker: str = "worker") -> Report:
         """One wake, as the queue would bring it."""

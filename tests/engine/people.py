@@ -6,13 +6,19 @@ from collections.abc import Callable
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from sync.model import RecordRef
+from sync.model import RecordRef, Target
 
 if TYPE_CHECKING:
+    from tests.engine.office import Desk
     from tests.engine.town import Copy, Town
 
 DROP, TRIGGER = "drop.archive", "trigger.archive"
-OURS = (DROP, TRIGGER, "marker.done", "marker.missing", "marker.error", "master")
+ARCHIVE = Target("archive")
+OURS = (
+    *(DROP, TRIGGER, "marker.done", "marker.missing", "marker.error", "marker.followed", "master"),
+    *("drop.create.case", "module.case", "assign.case", "module.opportunity", "assign.opportunity"),
+    *("trigger.stop", "trigger.new case"),
+)
 LABEL_DEEDS = ("rename", "delete", "move")
 
 
@@ -21,9 +27,15 @@ LABEL_DEEDS = ("rename", "delete", "move")
 
 def drop(town: Town, copy: Copy, *, move: bool = True) -> None:
     """Put it on the drop label, or (a copy of it) into the drop folder."""
-    box, label = copy.desk.box, town.role(copy.desk, DROP)
+    put(town, copy, town.role(copy.desk, DROP), ARCHIVE, move=move)
+
+
+def put(town: Town, copy: Copy, label: str | None, target: Target, *, move: bool = True) -> None:
+    """On a drop label or leaf, or into such a folder."""
+    box = copy.desk.box
     if label is None or label in copy.labels or town.copied(copy):
         return
+    town.wants(copy, target)
     inbox = "INBOX" in copy.labels
     if not copy.desk.places:
         copy.home = not copy.outgoing and (inbox or (copy.home and town.lies_dropped(copy)))
@@ -53,34 +65,47 @@ def drop_thread(town: Town, copy: Copy) -> None:
 
 def categorise(town: Town, copy: Copy) -> None:
     """It stays where it lies, or comes home if it lies in a drop."""
-    label = town.role(copy.desk, TRIGGER)
+    set_category(town, copy, TRIGGER, ARCHIVE)
+
+
+def set_category(town: Town, copy: Copy, key: str, target: Target) -> None:
+    label = town.role(copy.desk, key)
     if label is None or label in copy.labels:
         return
+    town.wants(copy, target)
     copy.home = not copy.outgoing and ("INBOX" in copy.labels or (copy.home and town.lies_dropped(copy)))
     _owed(town, copy)
     copy.desk.box.drop(copy.key, label, move=False)
 
 
 def take_off(town: Town, copy: Copy) -> None:
-    """Off the drop label; out of the drop folder into the Inbox, or the copy there thrown away."""
-    label = town.role(copy.desk, DROP)
+    """Off the drop labels; out of the drop folder into the Inbox, or the copy there thrown away."""
+    on = town.drops_of(copy.desk) & copy.labels - triggers(town, copy)
     if town.copied(copy):
         copy.desk.box.delete(copy.twin)
-    elif label is not None and label in copy.labels:
-        copy.desk.box.undrop(copy.key, label)
+    elif on:
+        for label in sorted(on):
+            copy.desk.box.undrop(copy.key, label)
     else:
         return
     _taken_off(town, copy)
 
 
+def triggers(town: Town, copy: Copy) -> frozenset[str]:
+    known = town.labels(copy.desk).items()
+    return frozenset(one.remote_id for key, one in known if key.startswith("trigger."))
+
+
 def take_category_off(town: Town, copy: Copy) -> None:
-    label = town.role(copy.desk, TRIGGER)
-    if label is not None and label in copy.labels:
+    on = triggers(town, copy) & copy.labels
+    for label in sorted(on):
         copy.desk.box.undrop(copy.key, label)
+    if on:
         _taken_off(town, copy)
 
 
 def _taken_off(town: Town, copy: Copy) -> None:
+    town.vague.add(copy.message_id)
     if not town.lies_dropped(copy):
         copy.owes = False
     copy.home = copy.home and "INBOX" in copy.labels
@@ -89,7 +114,7 @@ def _taken_off(town: Town, copy: Copy) -> None:
 def take_marker_off(town: Town, copy: Copy) -> None:
     known = town.meanings[copy.desk.id].items()
     copy.desk.box.untag(copy.key, {label for label, key in known if key.startswith(("marker.", "reason."))})
-    copy.owes = copy.owes and town.lies_dropped(copy)
+    copy.owes, copy.awaited = copy.owes and town.lies_dropped(copy), False
 
 
 def star(town: Town, copy: Copy) -> None:
@@ -104,9 +129,9 @@ def read(town: Town, copy: Copy) -> None:
 
 def archive(town: Town, copy: Copy) -> None:
     """Where a mail lies in one folder, this takes it out of the drop."""
-    label = town.role(copy.desk, DROP)
-    taken = copy.desk.places and label in copy.labels
+    taken = copy.desk.places and bool(town.drops_of(copy.desk) & copy.labels - triggers(town, copy))
     copy.desk.box.archive(copy.key)
+    copy.awaited = copy.awaited and not copy.desk.places
     copy.home = False
     if taken:
         _taken_off(town, copy)
@@ -180,23 +205,39 @@ def relabel(town: Town, who: int, key: str, deed: str) -> None:
     box, label = desk.box, town.role(desk, key)
     if label is None:
         return
-    named = desk.places and key not in (DROP, "master")  # a category is only a name: mails keep it
+    named = desk.places and key.startswith(("trigger.", "marker."))  # a category is only a name: mails keep it
     if deed == "rename":
         box.rename_label(label, town.fresh("Renamed"))
     elif deed == "move" and not named:
         box.move_label(label, town.fresh("Elsewhere"))
     elif deed == "delete":
-        wearing = [copy for copy in town.copies if copy.desk is desk and not named and label in copy.labels]
-        copied = [copy for copy in town.copies if copy.desk is desk and key == DROP and town.copied(copy)]
-        box.delete_label(label)
-        for copy in [*wearing, *copied]:
+        delete_label(town, desk, label, key)
+
+
+def delete_label(town: Town, desk: Desk, label: str, key: str) -> None:
+    """A folder is thrown away with what is in it and below it."""
+    box = desk.box
+    named = desk.places and key.startswith(("trigger.", "marker."))
+    mine = [copy for copy in town.copies if copy.desk is desk]
+    before = {copy.key: (copy.labels, town.copied(copy)) for copy in mine}
+    paths = box.labels()
+    below = (
+        {one for one, path in paths.items() if path[: len(paths[label])] == paths[label]} if desk.places else {label}
+    )
+    box.delete_label(label)
+    for copy in mine:
+        labels, copied = before[copy.key]
+        if copied and not town.copied(copy):
+            _taken_off(town, copy)
+        elif not named and labels & below:
             _label_gone(town, copy, key)
 
 
 def _label_gone(town: Town, copy: Copy, key: str) -> None:
-    if copy.desk.places and key == DROP and not copy.twin:
+    copy.awaited = False
+    if copy.desk.places:
         town.copies.remove(copy)  # thrown away with its folder
-    elif key in (DROP, TRIGGER):
+    elif not key.startswith("marker."):
         _taken_off(town, copy)
     else:
         copy.owes = copy.owes and town.lies_dropped(copy)
@@ -213,6 +254,7 @@ def _delete_activity(town: Town, pick: int) -> None:
     org = town.office.crm.org
     if org.activities:
         gone = org.activities.pop(-1 - pick % len(org.activities))
+        town.dim |= {item.id for item in gone.items}
         town.office.crm.delete(gone.record)
         town.forgotten.add(gone.message_id)
 
@@ -240,12 +282,23 @@ def _on(kind: str, deed: Callable[[Town, RecordRef], None]) -> Callable[[Town, i
     return act
 
 
+def _untold(town: Town, record: RecordRef) -> None:
+    """Items show the names of their people, which may change without a word about the item."""
+    org = town.office.crm.org
+    for item, fields in org.records.items():
+        if record.id in (fields.get("account"), fields.get("contact")):
+            town.dim.add(item.id)
+    town.dim |= {item.id for one in org.activities if record in one.people for item in one.items}
+
+
 def _delete(town: Town, record: RecordRef) -> None:
+    _untold(town, record)
     town.office.crm.delete(record)
     town.edited = True
 
 
 def _rename(town: Town, record: RecordRef) -> None:
+    _untold(town, record)
     town.office.crm.org.records[record] |= {"name": town.fresh("Edited"), "last_name": town.fresh("Edited")}
     town.edited = True
 

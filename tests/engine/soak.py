@@ -19,7 +19,7 @@ from tests.engine.test_machine import Users, valkey
 
 STORY = 100  # steps
 PROGRESS_SECONDS = 15.0
-COUNTED = ("drops", "filed", "crashes", "sleeps", "faults", "budget waits")
+COUNTED = ("drops", "filed", "undone", "followed", "items", "crashes", "sleeps", "faults", "budget waits")
 
 
 class Told(Users):

@@ -33,16 +33,16 @@ from redis import Redis
 from sync import embedded
 from sync.store.store import Store
 from tests.databases import KEY, assert_no_content
-from tests.engine import people, verdict
+from tests.engine import assign, business, people, verdict
 from tests.engine.office import Office
 from tests.engine.town import CANARY, OPTIONS, QUOTAS, STAFF, Killed, Town
 
 WHO = st.integers(0, len(STAFF) - 1)
 PICK = st.integers(0, 7)
-POINT = st.integers(1, 30)
+POINT = st.integers(1, 60)
 MAILS = ("known", "unknown", "lead", "internal", "sent", "answer", "shared", "colleague", "anonymous", "garbage")
-DEED = st.sampled_from(sorted(people.DEEDS))
-CRM_DEED = st.sampled_from(sorted(people.CRM_DEEDS))
+DEED = st.sampled_from(sorted(assign.DEEDS))
+CRM_DEED = st.sampled_from(sorted(business.CRM_DEEDS))
 WAIT = st.sampled_from([None, 2.0, 40.0])
 HASHED = 8  # every so many texts are also looked for as keyless hashes; in all other forms the canary shows them
 
@@ -122,6 +122,9 @@ class Users(RuleBasedStateMachine):
             assert_no_content(self.url, [CANARY, *sorted(self.town.texts)[::HASHED]])
             self.seen["filed"] += len(self.town.office.crm.activities())
             self.seen["drops"] += self.town.drops
+            self.seen["undone"] += self.town.undos
+            self.seen["items"] += sum(len(self.store.items(desk.id)) for desk in self.town.desks)
+            self.seen["followed"] += self.town.office.followings()
             self.seen["budget waits"] += repr(self.entries).count("the budget for calls is used up")
         finally:
             self.listening.__exit__(None, None, None)
@@ -135,7 +138,10 @@ class Users(RuleBasedStateMachine):
         office.mails.small_pages(page)
         office.folders.small_pages(page)
         office.crm.switch(email_record=stamps, shared_activities=shared)
+        office.adapters = {}
         office.allow(*QUOTAS[quota])
+        for pick in range(6):
+            business.new_item(self.town, pick)
         for who, kind in enumerate(("unknown", "shared", "sent", "colleague")):
             for copy in self.town.arrive(who, kind, 3):
                 people.drop(self.town, copy)
@@ -154,11 +160,44 @@ class Users(RuleBasedStateMachine):
 
     @rule(deed=DEED, pick=PICK)
     def user(self, deed: str, pick: int) -> None:
-        people.user(self.town, deed, pick)
+        assign.user(self.town, deed, pick)
 
     @rule(pick=PICK, deed=st.sampled_from(["drop", "drop a copy", "categorise"]))
     def drops(self, pick: int, deed: str) -> None:
-        people.user(self.town, deed, pick)
+        assign.user(self.town, deed, pick)
+
+    @rule(pick=PICK, deed=st.sampled_from(assign.ITEM_DEEDS))
+    def works_with_items(self, pick: int, deed: str) -> None:
+        assign.user(self.town, deed, pick)
+
+    @rule(pick=PICK, deed=st.sampled_from(business.ITEM_DEEDS), told=st.booleans())
+    def business(self, pick: int, deed: str, told: bool) -> None:
+        business.crm(self.town, deed, pick)
+        if told:
+            self.town.feed()
+
+    @rule(times=st.integers(1, 2), dies=st.booleans())
+    def feed(self, times: int, dies: bool) -> None:
+        """Early or late, twice, and by a worker that dies with it."""
+        for _ in range(times):
+            self.town.feed(dies=dies)
+
+    @rule(who=WHO, point=POINT)
+    def feed_meanwhile(self, who: int, point: int) -> None:
+        business.crm(self.town, "edit an item", point)
+        self.town.interrupted(who, point, lambda moment: self.town.feed())
+
+    @rule(who=WHO, pick=PICK, deed=st.sampled_from(people.LABEL_DEEDS))
+    def releaf(self, who: int, pick: int, deed: str) -> None:
+        assign.releaf(self.town, who, pick, deed)
+
+    @rule(who=WHO, pick=PICK)
+    def drop_summary(self, who: int, pick: int) -> None:
+        assign.drop_summary(self.town, who, pick)
+
+    @rule(who=WHO, point=POINT, pick=PICK, deed=st.sampled_from(people.LABEL_DEEDS))
+    def releaf_meanwhile(self, who: int, point: int, pick: int, deed: str) -> None:
+        self.town.interrupted(who, point, lambda moment: assign.releaf(self.town, who, pick, deed))
 
     @rule(who=WHO, key=st.sampled_from(people.OURS), deed=st.sampled_from(people.LABEL_DEEDS))
     def relabel(self, who: int, key: str, deed: str) -> None:
@@ -166,7 +205,7 @@ class Users(RuleBasedStateMachine):
 
     @rule(deed=CRM_DEED, pick=PICK)
     def crm(self, deed: str, pick: int) -> None:
-        people.crm(self.town, deed, pick)
+        business.crm(self.town, deed, pick)
 
     @rule(which=st.integers(0, len(OPTIONS) - 1))
     def policy(self, which: int) -> None:
@@ -190,6 +229,9 @@ class Users(RuleBasedStateMachine):
         elif kind == "expired":
             service.expire_cursors()
         else:
+            if kind == "empty":
+                self.town.blind = True
+                self.town.expect_nothing()
             service.fault(kind, retry_after=wait)
 
     @rule(
@@ -244,7 +286,7 @@ class Users(RuleBasedStateMachine):
 
     @rule(who=WHO, point=POINT, deed=DEED, pick=PICK)
     def user_meanwhile(self, who: int, point: int, deed: str, pick: int) -> None:
-        self.town.interrupted(who, point, lambda moment: people.user(self.town, deed, pick))
+        self.town.interrupted(who, point, lambda moment: assign.user(self.town, deed, pick))
 
     @rule(who=WHO, point=POINT, key=st.sampled_from(people.OURS), deed=st.sampled_from(people.LABEL_DEEDS))
     def relabel_meanwhile(self, who: int, point: int, key: str, deed: str) -> None:
@@ -252,12 +294,13 @@ class Users(RuleBasedStateMachine):
 
     @rule(who=WHO, point=POINT, deed=CRM_DEED, pick=PICK)
     def crm_meanwhile(self, who: int, point: int, deed: str, pick: int) -> None:
-        self.town.interrupted(who, point, lambda moment: people.crm(self.town, deed, pick))
+        self.town.interrupted(who, point, lambda moment: business.crm(self.town, deed, pick))
 
     @rule()
     def restart(self) -> None:
         """All processes end and begin anew; nothing is left but the database."""
         self.store.close()
+        self.town.office.adapters = {}
         self.town.office.store = Store.open(self.url, [KEY])
 
     @rule(seconds=st.sampled_from([0.5, 5.0, 30.0, 700.0]))
@@ -272,6 +315,7 @@ class Users(RuleBasedStateMachine):
     @rule()
     def retry(self) -> None:
         self.store.retry("all", self.town.office.time)
+        self.town.vague |= {copy.message_id for copy in self.town.copies}
 
     @rule(who=WHO)
     def connect_again(self, who: int) -> None:
@@ -308,7 +352,7 @@ def _fast() -> str | None:
 
 
 SHORT = settings(
-    max_examples=5,
+    max_examples=4,
     stateful_step_count=30,
     deadline=None,
     database=None,
