@@ -161,6 +161,15 @@ def _like_its_copy(copy: Copy) -> None:
     copy.starred, copy.unread, copy.own = "STARRED" in labels, "UNREAD" in labels, copy.own & labels
 
 
+def look_again(town: Town) -> None:
+    """Of a mail in one drop folder and its copy in another one is left: the other lies in Deleted Items."""
+    for copy in town.copies:
+        box = copy.desk.box
+        if "deleteditems" in copy.labels and copy.twin in box.mails and "deleteditems" not in box.tags(copy.twin):
+            copy.key, copy.twin = copy.twin, ""
+            _like_its_copy(copy)
+
+
 def throw_away(town: Town, copy: Copy) -> None:
     """Into Deleted Items: nobody is owed anything there."""
     if copy.desk.places and not town.copied(copy):

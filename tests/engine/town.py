@@ -356,6 +356,7 @@ class Town:
             self.tick()
             self.feed()
             if self._quiet():
+                people.look_again(self)
                 self.undone, was = set(), self.undone
                 self.at_rest_undone = was
                 return
