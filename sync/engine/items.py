@@ -26,7 +26,7 @@ from sync.engine import leaving, pull
 from sync.engine.budget import RESERVE
 from sync.engine.leaving import Wanted
 from sync.engine.work import Work
-from sync.errors import Busy
+from sync.errors import Busy, LeaseLost
 from sync.model import Note, Outcome, Question, RecordRef, Target
 from sync.modules import ModuleItem
 from sync.store import items as stored
@@ -259,8 +259,18 @@ def _notes(work: Work, wanted: Sequence[Wanted]) -> None:
             out.append(replace(true, note_id=outcome.id, note_digest=note.revision))
         else:
             out.append(leaving.failed(work, one.row, outcome.error))
-    with work.commit() as tx:
-        tx.keep_items(out)
+    _keep(work, out, notes)
+
+
+def _keep(work: Work, rows: Sequence[StoredItem], notes: Mapping[str, Note]) -> None:
+    """Note what was made. Who finds out here that the mailbox was taken over has stood still, and what it put may lie
+    beside what another put: that one looks once more."""
+    try:
+        with work.commit() as tx:
+            tx.keep_items(rows)
+    except LeaseLost:
+        work.store.doubt_items(work.lease.mailbox_id, list(notes))
+        raise
 
 
 def _put(work: Work, notes: Mapping[str, Note], rows: Sequence[StoredItem]) -> dict[str, Outcome]:
@@ -271,7 +281,5 @@ def _put(work: Work, notes: Mapping[str, Note], rows: Sequence[StoredItem]) -> d
     try:
         return dict(zip(notes, work.ports.mail.put(list(notes.values())), strict=True))
     except Busy as error:
-        if not error.unknown:
-            with work.commit() as tx:
-                tx.keep_items([replace(row, due=True) for row in rows])
+        _keep(work, [] if error.unknown else [replace(row, due=True) for row in rows], notes)
         raise

@@ -124,6 +124,14 @@ def keep(conn: sa.Connection, mailbox_id: int, rows: Sequence[StoredItem]) -> No
         conn.execute(item.update().where(*where).values(values))
 
 
+def doubt(conn: sa.Connection, mailbox_id: int, record_ids: Sequence[str]) -> None:
+    """What lies there of these is not sure any more: it is looked for, and put anew."""
+    values = {**_TOUCHED, "attempts": item.c.attempts + 1, "note_digest": None}
+    for part in chunks(sorted(set(record_ids))):
+        where = item.c.mailbox_id == mailbox_id, item.c.record_id.in_(part)
+        conn.execute(item.update().where(*where).values(values))
+
+
 def again(conn: sa.Connection, mailbox_id: int) -> None:
     """Make every item true again: the policy says otherwise what they look like."""
     where = item.c.mailbox_id == mailbox_id, sa.or_(item.c.state == ACTIVE, item.c.leaf_id.is_not(None))

@@ -365,6 +365,13 @@ class Store:
             sightings.set_cursor(conn, f"connection:{connection_id}", items.FEED_AT, f"{time.time():.0f}")
             return woken
 
+    def doubt_items(self, mailbox_id: int, record_ids: Sequence[str]) -> None:
+        """Summaries of these items may lie twice in the mailbox: whoever holds it looks for them and puts them anew.
+        Needs no lease."""
+        with self._database.writing() as conn:
+            items.doubt(conn, mailbox_id, record_ids)
+            leases.wake(conn, mailbox_id)
+
     # undo
 
     def undo(self, message_hash: str) -> Undoing:

@@ -283,3 +283,28 @@ def test_killed_anywhere_ends_well(new_scene: Callable[[bool], Scene], tmp_path:
     for point in chosen(system, moments):
         found = apart(scene, tmp_path, lambda copy, point=point: killed(copy, check, point))
         assert found is None, f"{flow}, killed at point {point}: {moments[point - 1]}\n{found}"
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.parametrize("back", [0, 1, 2])
+def test_a_worker_that_stood_still_leaves_one_summary(
+    new_scene: Callable[[bool], Scene], system: str, back: int
+) -> None:
+    """It stands still right before it puts a summary, or a moment earlier, and goes on when another has put it."""
+    scene = new_scene(SYSTEMS[system])
+    scene.item("Pumps")
+    scene.feed()
+    with scene.office.killing(0) as moments:
+        scene.wake()
+    point = moments.index("before put") + 1 - back
+    scene.item("Valves")
+    scene.feed()
+
+    def meanwhile() -> None:
+        scene.office.now += 30  # past lease and guard
+        scene.office.wake(scene.desk, "another")
+
+    with scene.office.at(point, meanwhile):
+        scene.wake()
+    scene.calm()
+    assert len(scene.summaries("Valves")) == len(scene.leaves("Valves")) == 1
