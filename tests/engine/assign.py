@@ -109,12 +109,13 @@ def undo(town: Town, copy: Copy) -> None:
 
 def _answer(town: Town, copy: Copy, *, ours: bool, subject: str) -> None:
     """To everybody who has the mail that is answered."""
-    desks = {one.desk.id: one.desk for one in town.copies if one.message_id == copy.message_id}
+    theirs = {one.desk.id: one for one in town.copies if one.message_id == copy.message_id}
     raw = town.letter(copy.desk.address if ours else KIM, KIM if ours else copy.desk.address, copy.message_id, subject)
-    for desk in desks.values():
+    for mine in theirs.values():
+        desk, thread = mine.desk, mine.desk.box.thread(mine.key)
         waits = _followed(town, desk, copy, subject)
         new = town.add(desk, raw, outgoing=ours and desk is copy.desk)
-        new.awaited = waits and desk.box.thread(new.key) == desk.box.thread(copy.key)
+        new.awaited = waits and desk.box.thread(new.key) == thread
 
 
 def _followed(town: Town, desk: Desk, copy: Copy, subject: str) -> bool:
