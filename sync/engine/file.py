@@ -106,7 +106,10 @@ def _claim_creations(work: Work, tx: Transaction, ready: Sequence[Planned]) -> l
             _put_off(work, tx, planned.case, now + waits[filing_id])
             for kind, key in planned.wishes:
                 tx.forget_creation(connection, kind, key, filing_id)
-    return [planned for planned in ready if planned.case.filing.id not in waits]
+    held = [planned for planned in ready if planned.case.filing.id not in waits]
+    for planned in held:  # an earlier try may have wanted to create more, before others did
+        tx.only_creations(connection, planned.case.filing.id, planned.wishes)
+    return held
 
 
 # --- writing --------------------------------------------------------------------------------------------------------

@@ -252,6 +252,21 @@ def forget_creation(
     return conn.execute(creation.delete().where(*where)).rowcount == 1
 
 
+def only_creations(
+    conn: sa.Connection, vault: Vault, connection_id: int, filing_id: int, keys: Sequence[tuple[str, str]]
+) -> None:
+    kept = {(kind, _key(vault, kind, key)) for kind, key in keys}
+    claimed = (
+        creation.c.connection_id == connection_id,
+        creation.c.filing_id == filing_id,
+        creation.c.state == "claimed",
+    )
+    for row in conn.execute(sa.select(creation.c.kind, creation.c.key_hash).where(*claimed)).all():
+        if (row.kind, row.key_hash) not in kept:
+            one = creation.c.kind == row.kind, creation.c.key_hash == row.key_hash
+            conn.execute(creation.delete().where(*claimed, *one))
+
+
 def _key(vault: Vault, kind: str, key: str) -> str:
     return vault.hash(f"{kind}:{key}")
 

@@ -325,6 +325,10 @@ class Transaction:
         """It was created. Until then nobody else may, though a match does not find it yet."""
         filings.created(self._conn, self._vault, connection_id, kind, key, filing_id, remote_id, until)
 
+    def only_creations(self, connection_id: int, filing_id: int, keys: Sequence[tuple[str, str]]) -> None:
+        """Give up what this filing has claimed to create, except these (kind, key)."""
+        filings.only_creations(self._conn, self._vault, connection_id, filing_id, keys)
+
     def forget_creation(self, connection_id: int, kind: str, key: str, filing_id: int | None = None) -> bool:
         """It was not created, or is gone from the CRM. With `filing_id` only if that filing holds it."""
         return filings.forget_creation(self._conn, self._vault, connection_id, kind, key, filing_id)

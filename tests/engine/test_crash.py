@@ -65,3 +65,21 @@ def test_killed_anywhere_ends_with_one_record_per_mail(new_office: Callable[[Pol
         assert [anna.marks(key) for key in keys] == [{DONE}, {DONE}], where
         assert office.now - killed_at <= 30, where
         office.store.close()
+
+
+def test_what_somebody_else_created_meanwhile_is_not_waited_for(new_office: Callable[[Policy], Office]) -> None:
+    """A worker dies when it has claimed to create a person and an account; then somebody else creates them."""
+    office = new_office(Policy())
+    anna, keys = _stage(office)
+    with office.killing(0) as moments:
+        office.wake(anna)
+    point = moments.index("before file") + 1
+    office = new_office(Policy())
+    anna, keys = _stage(office)
+    with office.killing(point), pytest.raises(Killed):
+        office.wake(anna)
+    office.crm.contact("Diaz", "rosa@newco.example", account=office.crm.account("Newco", website="newco.example"))
+    office.settle()
+    assert [anna.marks(key) for key in keys] == [{DONE}, {DONE}]
+    assert office.crm.count("contact") == 1
+    assert len(office.crm.activities()) == 2
