@@ -103,7 +103,7 @@ SNAPSHOT: dict[str, frozenset[str]] = {
     "ContentDocument": frozenset(),
 }
 STAMPS = frozenset(
-    {"attributes", "SystemModstamp", "LastModifiedDate", "LastModifiedById", "LastActivityDate", "LastViewedDate",
+    {"attributes", "CompletedDateTime", "SystemModstamp", "LastModifiedDate", "LastModifiedById", "LastActivityDate", "LastViewedDate",
      "LastReferencedDate"}
 )  # fmt: skip
 EMAIL_FIELDS = {"account": "Email__c", "contact": "OtherEmail__c"}
