@@ -103,8 +103,8 @@ SNAPSHOT: dict[str, frozenset[str]] = {
     "ContentDocument": frozenset(),
 }
 STAMPS = frozenset(
-    {"attributes", "CompletedDateTime", "SystemModstamp", "LastModifiedDate", "LastModifiedById", "LastActivityDate", "LastViewedDate",
-     "LastReferencedDate"}
+    {"attributes", "CompletedDateTime", "SystemModstamp", "LastModifiedDate", "LastModifiedById", "LastActivityDate",
+     "LastViewedDate", "LastReferencedDate"}
 )  # fmt: skip
 EMAIL_FIELDS = {"account": "Email__c", "contact": "OtherEmail__c"}
 NAMES = {"account": "Name", "contact": "LastName", "lead": "LastName"}
